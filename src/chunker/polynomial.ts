@@ -1,0 +1,56 @@
+/** Polynomials over GF(2) as big integers, bit i the coefficient of x^i (format spec §9). Runs once a repository. */
+
+/** Degree of the polynomials restic cuts with. */
+export const CHUNKER_DEGREE = 53
+
+/** −1 for the zero polynomial. */
+export function polynomialDegree(p: bigint): number {
+  return p === 0n ? -1 : p.toString(2).length - 1
+}
+
+export function polynomialMod(a: bigint, p: bigint): bigint {
+  const degree = polynomialDegree(p)
+  if (degree < 0) throw new RangeError('division by the zero polynomial')
+  let rest = a
+  for (let d = polynomialDegree(rest); d >= degree; d = polynomialDegree(rest)) rest ^= p << BigInt(d - degree)
+  return rest
+}
+
+export function polynomialMul(a: bigint, b: bigint): bigint {
+  let product = 0n
+  let shifted = a
+  for (let rest = b; rest > 0n; rest >>= 1n) {
+    if ((rest & 1n) === 1n) product ^= shifted
+    shifted <<= 1n
+  }
+  return product
+}
+
+export function polynomialGcd(a: bigint, b: bigint): bigint {
+  let x = a
+  let y = b
+  while (y !== 0n) [x, y] = [y, polynomialMod(x, y)]
+  return x
+}
+
+/** Ben-Or's test: p has no factor of degree i if gcd(p, x^(2^i) − x) is 1, for all i up to half its degree. */
+export function isIrreducible(p: bigint): boolean {
+  const degree = polynomialDegree(p)
+  if (degree < 1) return false
+  let power = polynomialMod(2n, p)
+  for (let i = 1; i <= degree / 2; i++) {
+    power = polynomialMod(polynomialMul(power, power), p)
+    if (polynomialGcd(p, power ^ polynomialMod(2n, p)) !== 1n) return false
+  }
+  return true
+}
+
+/** A random irreducible polynomial of degree 53, as restic draws one for each new repository. */
+export function randomPolynomial(randomBytes: (length: number) => Uint8Array): bigint {
+  for (;;) {
+    let p = 0n
+    for (const byte of randomBytes(8)) p = (p << 8n) | BigInt(byte)
+    p = (p & ((1n << 54n) - 1n)) | (1n << BigInt(CHUNKER_DEGREE)) | 1n
+    if (isIrreducible(p)) return p
+  }
+}

@@ -1,0 +1,61 @@
+/** Primitives from node:crypto; Poly1305, which it does not offer raw, from our own code. */
+import * as crypto from 'node:crypto'
+import { poly1305 } from './poly1305.ts'
+import type { CryptoProvider, ScryptParams, Sha256 } from './provider.ts'
+
+/** scrypt's own accounting is a little above 128·N·r. */
+const SCRYPT_MEMORY_SLACK = 1 << 20
+
+class NativeSha256 implements Sha256 {
+  readonly #hash = crypto.createHash('sha256')
+
+  update(data: Uint8Array): this {
+    this.#hash.update(data)
+    return this
+  }
+
+  digest(): Uint8Array {
+    return this.#hash.digest()
+  }
+}
+
+export const nativeCrypto: CryptoProvider = {
+  name: 'native',
+
+  sha256(data: Uint8Array): Uint8Array {
+    return crypto.hash('sha256', data, 'buffer')
+  },
+
+  createSha256(): Sha256 {
+    return new NativeSha256()
+  },
+
+  randomBytes(length: number): Uint8Array {
+    return crypto.randomBytes(length)
+  },
+
+  scrypt(password: Uint8Array, salt: Uint8Array, params: ScryptParams, length: number): Promise<Uint8Array> {
+    const { N, r, p } = params
+    const maxmem = 128 * N * r + 128 * r * p + SCRYPT_MEMORY_SLACK
+    return new Promise((resolve, reject) => {
+      crypto.scrypt(password, salt, length, { N, r, p, maxmem }, (error, key) => {
+        if (error === null) resolve(key)
+        else reject(error)
+      })
+    })
+  },
+
+  aes256Ctr(key: Uint8Array, iv: Uint8Array, source: Uint8Array, destination: Uint8Array): void {
+    const cipher = crypto.createCipheriv('aes-256-ctr', key, iv)
+    destination.set(cipher.update(source))
+    cipher.final()
+  },
+
+  aes128Block(key: Uint8Array, block: Uint8Array): Uint8Array {
+    const cipher = crypto.createCipheriv('aes-128-ecb', key, null)
+    cipher.setAutoPadding(false)
+    return cipher.update(block)
+  },
+
+  poly1305,
+}

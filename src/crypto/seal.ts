@@ -1,0 +1,103 @@
+/**
+ * Sealed buffers (format spec §2): IV (16 bytes) || AES-256-CTR ciphertext || Poly1305-AES MAC of the ciphertext (16).
+ */
+import { CorruptDataError } from '../errors.ts'
+import type { CryptoProvider } from './provider.ts'
+
+/** A repository's master key, or a key derived from a password: encryption key and the two parts of the MAC key. */
+export interface SealKey {
+  /** 32 bytes, AES-256. */
+  readonly encrypt: Uint8Array
+  /** 16 bytes, AES-128: encrypts the IV into the one-time part of the MAC key. */
+  readonly k: Uint8Array
+  /** 16 bytes, stored unclamped. */
+  readonly r: Uint8Array
+}
+
+const IV_BYTES = 16
+const MAC_BYTES = 16
+
+/** Stored bytes beyond the plaintext. */
+export const SEAL_OVERHEAD: number = IV_BYTES + MAC_BYTES
+
+/**
+ * A new buffer of `plaintext.length + 32` bytes; `plaintext` is not kept.
+ * @param iv 16 bytes, for tests with fixed vectors; random by default
+ */
+export function seal(crypto: CryptoProvider, key: SealKey, plaintext: Uint8Array, iv?: Uint8Array): Uint8Array {
+  const sealed = new Uint8Array(plaintext.length + SEAL_OVERHEAD)
+  sealWith(crypto, key, { plaintext, destination: sealed, iv: iv ?? freshIv(crypto) })
+  return sealed
+}
+
+/**
+ * Seals into `destination`, exactly `plaintext.length + 32` bytes long. `plaintext` may lie where its ciphertext will:
+ * at `destination[16 …]`.
+ */
+export function sealInto(crypto: CryptoProvider, key: SealKey, plaintext: Uint8Array, destination: Uint8Array): void {
+  sealWith(crypto, key, { plaintext, destination, iv: freshIv(crypto) })
+}
+
+function sealWith(
+  crypto: CryptoProvider,
+  key: SealKey,
+  job: { readonly plaintext: Uint8Array; readonly destination: Uint8Array; readonly iv: Uint8Array },
+): void {
+  const { plaintext, destination, iv } = job
+  if (isZero(iv)) throw new CorruptDataError('initialisation vector', 'it is all zero')
+  const end = IV_BYTES + plaintext.length
+  const ciphertext = destination.subarray(IV_BYTES, end)
+  crypto.aes256Ctr(key.encrypt, iv, plaintext, ciphertext)
+  destination.set(iv)
+  destination.set(mac(crypto, key, iv, ciphertext), end)
+}
+
+/**
+ * The plaintext, in a new buffer. Nothing is decrypted before the MAC is found right.
+ * @throws CorruptDataError
+ */
+export function open(crypto: CryptoProvider, key: SealKey, sealed: Uint8Array): Uint8Array {
+  if (sealed.length < SEAL_OVERHEAD) throw new CorruptDataError('sealed data', `${sealed.length} bytes are too few`)
+  const iv = sealed.subarray(0, IV_BYTES)
+  const ciphertext = sealed.subarray(IV_BYTES, sealed.length - MAC_BYTES)
+  const expected = sealed.subarray(sealed.length - MAC_BYTES)
+  if (isZero(iv) || !equalInConstantTime(mac(crypto, key, iv, ciphertext), expected)) {
+    throw new CorruptDataError('sealed data', 'ciphertext verification failed')
+  }
+  const plaintext = new Uint8Array(ciphertext.length)
+  crypto.aes256Ctr(key.encrypt, iv, ciphertext, plaintext)
+  return plaintext
+}
+
+/** @throws CorruptDataError for keys no writer makes: wrong lengths or all zero */
+export function validateSealKey(key: SealKey): void {
+  const isValid =
+    key.encrypt.length === 32 && key.k.length === 16 && key.r.length === 16 && ![key.encrypt, key.k, key.r].some(isZero)
+  if (!isValid) throw new CorruptDataError('master key', 'it is not a valid key')
+}
+
+export function generateSealKey(crypto: CryptoProvider): SealKey {
+  return { encrypt: crypto.randomBytes(32), k: crypto.randomBytes(16), r: crypto.randomBytes(16) }
+}
+
+/** Poly1305-AES: the one-time key is r || AES-128(k, IV). */
+function mac(crypto: CryptoProvider, key: SealKey, iv: Uint8Array, ciphertext: Uint8Array): Uint8Array {
+  const oneTimeKey = new Uint8Array(32)
+  oneTimeKey.set(key.r)
+  oneTimeKey.set(crypto.aes128Block(key.k, iv), 16)
+  return crypto.poly1305(oneTimeKey, ciphertext)
+}
+
+function freshIv(crypto: CryptoProvider): Uint8Array {
+  return crypto.randomBytes(IV_BYTES)
+}
+
+function isZero(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0)
+}
+
+function equalInConstantTime(a: Uint8Array, b: Uint8Array): boolean {
+  let difference = a.length ^ b.length
+  for (let i = 0; i < a.length; i++) difference |= a[i]! ^ (b[i] ?? 0)
+  return difference === 0
+}
