@@ -1,0 +1,243 @@
+/**
+ * A repository in a folder (format spec §1, §15). Files are written under a temporary name, synced, renamed and their
+ * folder synced, so that a file under its final name is always whole, whatever happens.
+ */
+import { randomBytes } from 'node:crypto'
+import type { Dirent, Stats } from 'node:fs'
+import { mkdir, open, readdir, rename, stat, unlink, type FileHandle } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { BackendError, FileNotFoundError, throwIfAborted } from '../errors.ts'
+import type { Backend, ByteRange, FileInfo, FileType, Handle } from './backend.ts'
+import { FILE_TYPES, folderOf, isFileName, packFolders, pathOf } from './layout.ts'
+
+export interface LocalBackendOptions {
+  /** Transfers at once; restic's default for a disk is 2. */
+  readonly connections?: number | undefined
+}
+
+const DEFAULT_CONNECTIONS = 2
+const GROUP_READ = 0o040
+/** Errors that pass by themselves; all others will come again. */
+const TRANSIENT_CODES = new Set(['EAGAIN', 'EBUSY', 'EINTR', 'EIO', 'EMFILE', 'ENFILE', 'ETIMEDOUT', 'ESTALE'])
+/** File systems that cannot sync a folder say so in one of these ways. */
+const NO_FOLDER_SYNC_CODES = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'EACCES', 'EPERM', 'EISDIR', 'EBADF'])
+
+const HINTS: Record<string, string> = {
+  ENOSPC: 'make room on the disk that holds the repository and run the command again',
+  EDQUOT: 'the disk quota is used up: make room and run the command again',
+  EFBIG: 'the file size limit is too low for a pack: raise it (ulimit -f) and run the command again',
+  EACCES: 'check who owns the repository and its permissions',
+  EPERM: 'check who owns the repository and its permissions',
+  EROFS: 'the file system is mounted read-only',
+}
+
+export class LocalBackend implements Backend {
+  readonly location: string
+  readonly connections: number
+  readonly hasAtomicReplace: boolean = true
+  readonly #root: string
+  #modes: Promise<{ readonly folder: number; readonly file: number }> | undefined
+
+  /** @param path absolute, or relative to the working directory */
+  constructor(path: string, options: LocalBackendOptions = {}) {
+    this.location = path
+    this.#root = resolve(path)
+    this.connections = options.connections ?? DEFAULT_CONNECTIONS
+  }
+
+  async create(signal?: AbortSignal): Promise<void> {
+    throwIfAborted(signal)
+    const folders = ['', ...FILE_TYPES.map(folderOf), ...packFolders()]
+    for (const folder of folders) {
+      const path = join(this.#root, folder)
+      await this.#attempt(`create folder ${path}`, () => mkdir(path, { recursive: true, mode: 0o700 }))
+    }
+  }
+
+  async stat(handle: Handle, signal?: AbortSignal): Promise<FileInfo> {
+    throwIfAborted(signal)
+    const path = this.#pathOf(handle)
+    const info = await this.#attempt(`stat ${path}`, () => stat(path), path)
+    return { name: handle.name, size: info.size }
+  }
+
+  async *list(type: Exclude<FileType, 'config'>, signal?: AbortSignal): AsyncGenerator<FileInfo> {
+    const folder = join(this.#root, folderOf(type))
+    const folders = type === 'pack' ? await this.#subfolders(folder) : [folder]
+    for (const path of folders) {
+      throwIfAborted(signal)
+      for (const entry of await this.#entries(path)) {
+        if (!isFileName(entry.name) || entry.isDirectory()) continue
+        const info = await this.#statIfThere(join(path, entry.name))
+        if (info?.isFile() === true) yield { name: entry.name, size: info.size }
+      }
+    }
+  }
+
+  async read(handle: Handle, range?: ByteRange, signal?: AbortSignal): Promise<Uint8Array> {
+    throwIfAborted(signal)
+    const path = this.#pathOf(handle)
+    const file = await this.#attempt(`open ${path}`, () => open(path, 'r'), path)
+    try {
+      return await this.#attempt(`read ${path}`, async () => {
+        const { offset, length } = range ?? { offset: 0, length: (await file.stat()).size }
+        return readExactly(file, { path, offset, length }, signal)
+      })
+    } finally {
+      await file.close()
+    }
+  }
+
+  async write(handle: Handle, data: Uint8Array, signal?: AbortSignal): Promise<void> {
+    throwIfAborted(signal)
+    const path = this.#pathOf(handle)
+    const temporary = `${path}-tmp-${randomBytes(8).toString('hex')}`
+    const modes = await this.#readModes()
+    await this.#attempt(`write ${path}`, async () => {
+      const file = await openNew(temporary, modes)
+      try {
+        try {
+          await writeAll(file, data)
+          await file.sync()
+          await file.chmod(modes.file & ~0o222)
+        } finally {
+          await file.close()
+        }
+        throwIfAborted(signal)
+        await rename(temporary, path)
+      } catch (error) {
+        await unlink(temporary).catch(() => undefined)
+        throw error
+      }
+      await syncFolder(dirname(path))
+    })
+  }
+
+  async remove(handle: Handle, signal?: AbortSignal): Promise<void> {
+    throwIfAborted(signal)
+    const path = this.#pathOf(handle)
+    await this.#attempt(`remove ${path}`, () => unlink(path), path)
+  }
+
+  async close(): Promise<void> {
+    // Nothing is held open between calls.
+  }
+
+  #pathOf(handle: Handle): string {
+    return join(this.#root, pathOf(handle))
+  }
+
+  /** A repository whose config its group may read keeps everything readable for the group, as restic does. */
+  #readModes(): Promise<{ readonly folder: number; readonly file: number }> {
+    this.#modes ??= stat(join(this.#root, 'config')).then(
+      (config) => ((config.mode & GROUP_READ) === 0 ? { folder: 0o700, file: 0o600 } : { folder: 0o770, file: 0o660 }),
+      () => {
+        this.#modes = undefined // no config yet: ask again once there is one
+        return { folder: 0o700, file: 0o600 }
+      },
+    )
+    return this.#modes
+  }
+
+  async #subfolders(folder: string): Promise<string[]> {
+    const entries = await this.#entries(folder)
+    return entries.filter((entry) => /^[0-9a-f]{2}$/.test(entry.name)).map((entry) => join(folder, entry.name))
+  }
+
+  async #entries(folder: string): Promise<Dirent[]> {
+    try {
+      return await readdir(folder, { withFileTypes: true })
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return []
+      throw backendError(`list ${folder}`, error)
+    }
+  }
+
+  async #statIfThere(path: string): Promise<Stats | undefined> {
+    try {
+      return await stat(path)
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return undefined // removed since it was listed
+      throw backendError(`stat ${path}`, error)
+    }
+  }
+
+  /** @param missing path to name where the file is not there */
+  async #attempt<T>(what: string, call: () => Promise<T>, missing?: string): Promise<T> {
+    try {
+      return await call()
+    } catch (error) {
+      if (missing !== undefined && codeOf(error) === 'ENOENT') throw new FileNotFoundError(missing, { cause: error })
+      throw codeOf(error) === undefined ? error : backendError(what, error)
+    }
+  }
+}
+
+async function openNew(path: string, modes: { readonly folder: number; readonly file: number }): Promise<FileHandle> {
+  try {
+    return await open(path, 'wx', modes.file)
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error
+    await mkdir(dirname(path), { recursive: true, mode: modes.folder })
+    return open(path, 'wx', modes.file)
+  }
+}
+
+async function readExactly(
+  file: FileHandle,
+  wanted: { readonly path: string; readonly offset: number; readonly length: number },
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  const { path, offset, length } = wanted
+  const buffer = new Uint8Array(length)
+  let filled = 0
+  while (filled < length) {
+    throwIfAborted(signal)
+    const { bytesRead } = await file.read(buffer, filled, length - filled, offset + filled)
+    if (bytesRead === 0) {
+      throw new BackendError(`read ${path}: the file ends ${length - filled} bytes too early`, {
+        hint: 'run `check` to see what is affected',
+      })
+    }
+    filled += bytesRead
+  }
+  return buffer
+}
+
+async function writeAll(file: FileHandle, data: Uint8Array): Promise<void> {
+  let written = 0
+  while (written < data.length) {
+    const { bytesWritten } = await file.write(data, written, data.length - written, written)
+    written += bytesWritten
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  try {
+    const folder = await open(path, 'r')
+    try {
+      await folder.sync()
+    } finally {
+      await folder.close()
+    }
+  } catch (error) {
+    if (!NO_FOLDER_SYNC_CODES.has(codeOf(error) ?? '')) throw error
+  }
+}
+
+function backendError(what: string, error: unknown): BackendError {
+  const code = codeOf(error) ?? ''
+  const hint = HINTS[code]
+  const message = error instanceof Error ? error.message.replace(/, \w+ '.*$/, '') : String(error)
+  return new BackendError(`${what}: ${message}`, {
+    cause: error,
+    transient: TRANSIENT_CODES.has(code),
+    ...(hint === undefined ? {} : { hint }),
+  })
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' && 'syscall' in error
+    ? error.code
+    : undefined
+}

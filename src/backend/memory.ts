@@ -1,0 +1,61 @@
+/** A repository in memory: for tests, and for embedders that move the bytes themselves. */
+import { BackendError, FileNotFoundError, throwIfAborted } from '../errors.ts'
+import type { Backend, ByteRange, FileInfo, FileType, Handle } from './backend.ts'
+
+export class MemoryBackend implements Backend {
+  readonly location: string = 'memory'
+  readonly connections: number = 4
+  readonly hasAtomicReplace: boolean = true
+  readonly #files = new Map<string, Uint8Array>()
+
+  async create(signal?: AbortSignal): Promise<void> {
+    throwIfAborted(signal)
+  }
+
+  async stat(handle: Handle, signal?: AbortSignal): Promise<FileInfo> {
+    throwIfAborted(signal)
+    return { name: handle.name, size: this.#file(handle).length }
+  }
+
+  async *list(type: Exclude<FileType, 'config'>, signal?: AbortSignal): AsyncGenerator<FileInfo> {
+    for (const [key, bytes] of [...this.#files]) {
+      throwIfAborted(signal)
+      if (key.startsWith(`${type}/`)) yield { name: key.slice(type.length + 1), size: bytes.length }
+    }
+  }
+
+  async read(handle: Handle, range?: ByteRange, signal?: AbortSignal): Promise<Uint8Array> {
+    throwIfAborted(signal)
+    const bytes = this.#file(handle)
+    if (range === undefined) return bytes.slice()
+    if (range.offset + range.length > bytes.length) {
+      throw new BackendError(`${keyOf(handle)} is too short: no ${range.length} bytes at ${range.offset}`)
+    }
+    return bytes.slice(range.offset, range.offset + range.length)
+  }
+
+  async write(handle: Handle, data: Uint8Array, signal?: AbortSignal): Promise<void> {
+    throwIfAborted(signal)
+    this.#files.set(keyOf(handle), data.slice())
+  }
+
+  async remove(handle: Handle, signal?: AbortSignal): Promise<void> {
+    throwIfAborted(signal)
+    this.#file(handle)
+    this.#files.delete(keyOf(handle))
+  }
+
+  async close(): Promise<void> {
+    // Nothing is held open.
+  }
+
+  #file(handle: Handle): Uint8Array {
+    const bytes = this.#files.get(keyOf(handle))
+    if (bytes === undefined) throw new FileNotFoundError(keyOf(handle))
+    return bytes
+  }
+}
+
+function keyOf({ type, name }: Handle): string {
+  return type === 'config' ? 'config' : `${type}/${name}`
+}
