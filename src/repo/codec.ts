@@ -1,0 +1,169 @@
+/**
+ * The two ways bytes are wrapped for storage: blobs (compressed where the version and mode say so, then sealed) and
+ * unpacked files (format spec §5–7). Everything decoded is checked; what was encoded is decoded again before it is
+ * relied on, unless the caller gave that up.
+ */
+import type { CryptoProvider } from '../crypto/provider.ts'
+import { open, seal, sealInto, SEAL_OVERHEAD, type SealKey } from '../crypto/seal.ts'
+import { CorruptDataError } from '../errors.ts'
+import { createZstd, type CompressionMode, type Zstd } from './compression.ts'
+import { idFromBytes, type Id } from './format/id.ts'
+import { headerEntrySize, type BlobType, type PackedBlob } from './format/pack-header.ts'
+
+/** Length of the initialisation vector in front of every sealed buffer. */
+const IV_LENGTH = 16
+/** First byte of a compressed unpacked file. */
+const COMPRESSED_MARK = 2
+const OPENING_BRACKET = 0x5b
+const OPENING_BRACE = 0x7b
+/** No unpacked file comes near this; it bounds what a damaged length can make us allocate. */
+const MAX_UNPACKED_BYTES = 2 ** 31
+
+export interface CodecOptions {
+  readonly crypto: CryptoProvider
+  readonly key: SealKey
+  readonly version: 1 | 2
+  readonly compression: CompressionMode
+  readonly extraVerify: boolean
+}
+
+/** How a blob was encoded: `length` stored bytes, `uncompressedLength` 0 where it was stored plain. */
+export interface EncodedLengths {
+  readonly length: number
+  readonly uncompressedLength: number
+}
+
+/** Encodes and decodes for one repository. Holds compression contexts: one per thread. */
+export class Codec {
+  readonly crypto: CryptoProvider
+  readonly #key: SealKey
+  readonly #options: CodecOptions
+  #zstd: Zstd | undefined
+
+  constructor(options: CodecOptions) {
+    this.crypto = options.crypto
+    this.#key = options.key
+    this.#options = options
+  }
+
+  /** The blob ID of a plaintext. */
+  idOf(plaintext: Uint8Array): Id {
+    return idFromBytes(this.crypto.sha256(plaintext))
+  }
+
+  /** An upper bound of the stored length of a blob with `length` bytes of plaintext. */
+  encodedBound(length: number): number {
+    const plainBound = length + SEAL_OVERHEAD
+    return this.#options.version === 1 ? plainBound : Math.max(plainBound, this.#compressor().bound(length) + SEAL_OVERHEAD)
+  }
+
+  /**
+   * Encodes a blob to the start of `destination`, which must have room for `encodedBound`.
+   * @throws CorruptDataError where what was encoded does not decode to the same bytes (bad memory or a bug)
+   */
+  encodeBlob(type: BlobType, id: Id, plaintext: Uint8Array, destination: Uint8Array): EncodedLengths {
+    const lengths = this.#shouldCompress(type, plaintext)
+      ? this.#encodeCompressed(plaintext, destination)
+      : this.#encodePlain(plaintext, destination)
+    if (this.#options.extraVerify) this.decodeBlob({ type, id, offset: 0, ...lengths }, destination.subarray(0, lengths.length))
+    return lengths
+  }
+
+  /** Stored length a blob would have, header entry included. */
+  measureBlob(type: BlobType, id: Id, plaintext: Uint8Array): number {
+    const scratch = new Uint8Array(this.encodedBound(plaintext.length))
+    const lengths = this.#shouldCompress(type, plaintext)
+      ? this.#encodeCompressed(plaintext, scratch)
+      : this.#encodePlain(plaintext, scratch)
+    return lengths.length + headerEntrySize({ type, id, offset: 0, ...lengths })
+  }
+
+  /**
+   * The plaintext of a blob from its stored bytes.
+   * @throws CorruptDataError naming the blob where MAC, compression or hash is wrong
+   */
+  decodeBlob(blob: PackedBlob, sealed: Uint8Array): Uint8Array {
+    const what = `${blob.type} blob ${blob.id}`
+    let plaintext: Uint8Array
+    try {
+      plaintext = open(this.crypto, this.#key, sealed)
+      if (blob.uncompressedLength !== 0) {
+        plaintext = this.#compressor().decompressExact(plaintext, blob.uncompressedLength)
+      }
+    } catch (error) {
+      if (error instanceof CorruptDataError) throw new CorruptDataError(what, error.message, { cause: error })
+      throw error
+    }
+    const found = this.idOf(plaintext)
+    if (found !== blob.id) throw new CorruptDataError(what, `its content has the hash ${found}`)
+    return plaintext
+  }
+
+  /** Seals as it is: pack headers, the config file. */
+  seal(plaintext: Uint8Array): Uint8Array {
+    return seal(this.crypto, this.#key, plaintext)
+  }
+
+  /** @throws CorruptDataError */
+  open(sealed: Uint8Array, what: string): Uint8Array {
+    try {
+      return open(this.crypto, this.#key, sealed)
+    } catch (error) {
+      if (error instanceof CorruptDataError) throw new CorruptDataError(what, 'ciphertext verification failed', { cause: error })
+      throw error
+    }
+  }
+
+  /** The stored bytes of an index, snapshot or lock file. */
+  encodeUnpacked(json: Uint8Array): Uint8Array {
+    const sealed = this.seal(this.#options.version === 1 ? json : this.#mark(json))
+    if (this.#options.extraVerify && Buffer.compare(this.decodeUnpacked(sealed, 'file to be saved'), json) !== 0) {
+      throw new CorruptDataError('file to be saved', 'it does not decode to what was encoded')
+    }
+    return sealed
+  }
+
+  /** @throws CorruptDataError */
+  decodeUnpacked(sealed: Uint8Array, what: string): Uint8Array {
+    const plaintext = this.open(sealed, what)
+    const [first] = plaintext
+    if (first === undefined || first === OPENING_BRACKET || first === OPENING_BRACE) return plaintext
+    if (this.#options.version === 1 || first !== COMPRESSED_MARK) {
+      throw new CorruptDataError(what, `it starts with the unknown byte ${first}`)
+    }
+    return this.#compressor().decompress(plaintext.subarray(1), MAX_UNPACKED_BYTES)
+  }
+
+  #shouldCompress(type: BlobType, plaintext: Uint8Array): boolean {
+    if (this.#options.version === 1 || plaintext.length === 0) return false
+    return type === 'tree' || this.#options.compression !== 'off'
+  }
+
+  #encodePlain(plaintext: Uint8Array, destination: Uint8Array): EncodedLengths {
+    const length = plaintext.length + SEAL_OVERHEAD
+    sealInto(this.crypto, this.#key, plaintext, destination.subarray(0, length))
+    return { length, uncompressedLength: 0 }
+  }
+
+  /** Compresses to where the ciphertext will lie and encrypts in place, so that nothing is copied. */
+  #encodeCompressed(plaintext: Uint8Array, destination: Uint8Array): EncodedLengths {
+    const compressedLength = this.#compressor().compressInto(destination.subarray(IV_LENGTH), plaintext)
+    const length = compressedLength + SEAL_OVERHEAD
+    const compressed = destination.subarray(IV_LENGTH, IV_LENGTH + compressedLength)
+    sealInto(this.crypto, this.#key, compressed, destination.subarray(0, length))
+    return { length, uncompressedLength: plaintext.length }
+  }
+
+  #mark(json: Uint8Array): Uint8Array {
+    const marked = new Uint8Array(1 + this.#compressor().bound(json.length))
+    marked[0] = COMPRESSED_MARK
+    const length = this.#compressor().compressInto(marked.subarray(1), json)
+    return marked.subarray(0, 1 + length)
+  }
+
+  /** Made at first need: a version 1 repository works where no zstd can be loaded. */
+  #compressor(): Zstd {
+    this.#zstd ??= createZstd(this.#options.compression)
+    return this.#zstd
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * zstd as the repository format uses it (format spec §6): zstd-napi where its native module loads, node:zlib's zstd
+ * (Node ≥ 22.15) where it does not. Contexts are made once per compressor and reused for every blob.
+ */
+import { createRequire } from 'node:module'
+import * as zlib from 'node:zlib'
+import type * as ZstdBinding from 'zstd-napi/binding.js'
+import { CorruptDataError, UnsupportedError } from '../errors.ts'
+
+/** restic's `--compression` modes. In a version 2 repository `off` only spares data blobs. */
+export type CompressionMode = 'auto' | 'off' | 'fastest' | 'better' | 'max'
+
+/** Compresses and decompresses whole buffers. Not reentrant: one per thread. */
+export interface Zstd {
+  readonly implementation: 'zstd-napi' | 'node:zlib'
+  /** An upper bound of `compress`'s result for `length` bytes. */
+  bound(length: number): number
+  /** Compresses `source` into `destination` (at least `bound` long); the compressed length. */
+  compressInto(destination: Uint8Array, source: Uint8Array): number
+  /**
+   * Decompresses what must be exactly `length` bytes.
+   * @throws CorruptDataError
+   */
+  decompressExact(source: Uint8Array, length: number): Uint8Array
+  /**
+   * Decompresses a frame of unknown length, `maxLength` at most.
+   * @throws CorruptDataError
+   */
+  decompress(source: Uint8Array, maxLength: number): Uint8Array
+}
+
+/** C zstd's levels that stand nearest to the Go encoder's four speeds in ratio. */
+const LEVELS: Record<CompressionMode, number> = { auto: 3, off: 3, fastest: 1, better: 7, max: 12 }
+
+/** Larger than any window restic's decoder accepts is never written: 8 MiB is C zstd's own bound at these levels. */
+const UNKNOWN_SIZE_STEP = 1 << 20
+
+type ZstdNapi = typeof ZstdBinding
+type ZlibWithZstd = Pick<typeof zlib, 'zstdCompressSync' | 'zstdDecompressSync' | 'constants'>
+
+let napi: ZstdNapi | undefined | null = null
+
+function loadNapi(): ZstdNapi | undefined {
+  if (napi === null) {
+    try {
+      napi = createRequire(import.meta.url)('zstd-napi/binding') as ZstdNapi
+    } catch {
+      napi = undefined // not compiled for this platform: node:zlib may still serve
+    }
+  }
+  return napi
+}
+
+/**
+ * The best zstd this runtime has.
+ * @throws UnsupportedError where there is none
+ */
+export function createZstd(mode: CompressionMode): Zstd {
+  const binding = loadNapi()
+  if (binding !== undefined) return new NapiZstd(binding, LEVELS[mode])
+  if (typeof (zlib as Partial<ZlibWithZstd>).zstdCompressSync === 'function') return new ZlibZstd(LEVELS[mode])
+  throw new UnsupportedError('no zstd implementation can be loaded', {
+    hint: 'reinstall with a C++ compiler present so that zstd-napi can be built (npm rebuild zstd-napi), or use Node 22.15 or newer',
+  })
+}
+
+class NapiZstd implements Zstd {
+  readonly implementation = 'zstd-napi'
+  readonly #binding: ZstdNapi
+  readonly #compressor: ZstdBinding.CCtx
+  readonly #decompressor: ZstdBinding.DCtx
+
+  constructor(binding: ZstdNapi, level: number) {
+    this.#binding = binding
+    this.#compressor = new binding.CCtx()
+    this.#compressor.setParameter(binding.CParameter.compressionLevel, level)
+    this.#decompressor = new binding.DCtx()
+  }
+
+  bound(length: number): number {
+    return this.#binding.compressBound(length)
+  }
+
+  compressInto(destination: Uint8Array, source: Uint8Array): number {
+    return this.#compressor.compress2(destination, source)
+  }
+
+  decompressExact(source: Uint8Array, length: number): Uint8Array {
+    const destination = new Uint8Array(length)
+    let produced: number
+    try {
+      produced = this.#decompressor.decompress(destination, source)
+    } catch (error) {
+      throw new CorruptDataError('compressed data', messageOf(error), { cause: error })
+    }
+    if (produced !== length) throw new CorruptDataError('compressed data', `holds ${produced} bytes, not ${length}`)
+    return destination
+  }
+
+  decompress(source: Uint8Array, maxLength: number): Uint8Array {
+    const parts: Uint8Array[] = []
+    let total = 0
+    let consumed = 0
+    try {
+      this.#decompressor.reset(this.#binding.ResetDirective.sessionOnly)
+      for (;;) {
+        const part = new Uint8Array(UNKNOWN_SIZE_STEP)
+        const [pending, produced, used] = this.#decompressor.decompressStream(part, source.subarray(consumed))
+        consumed += used
+        total += produced
+        if (total > maxLength) throw new CorruptDataError('compressed data', `is larger than ${maxLength} bytes`)
+        parts.push(part.subarray(0, produced))
+        if (consumed >= source.length && produced < part.length) {
+          if (pending !== 0) throw new CorruptDataError('compressed data', 'ends too early')
+          break
+        }
+      }
+    } catch (error) {
+      if (error instanceof CorruptDataError) throw error
+      throw new CorruptDataError('compressed data', messageOf(error), { cause: error })
+    }
+    return concat(parts, total)
+  }
+}
+
+class ZlibZstd implements Zstd {
+  readonly implementation = 'node:zlib'
+  readonly #level: number
+
+  constructor(level: number) {
+    this.#level = level
+  }
+
+  bound(length: number): number {
+    return length + (length >> 8) + 512
+  }
+
+  compressInto(destination: Uint8Array, source: Uint8Array): number {
+    const compressed = zlib.zstdCompressSync(source, {
+      params: { [zlib.constants.ZSTD_c_compressionLevel]: this.#level },
+    })
+    destination.set(compressed)
+    return compressed.length
+  }
+
+  decompressExact(source: Uint8Array, length: number): Uint8Array {
+    const plain = this.decompress(source, length)
+    if (plain.length !== length) {
+      throw new CorruptDataError('compressed data', `holds ${plain.length} bytes, not ${length}`)
+    }
+    return plain
+  }
+
+  decompress(source: Uint8Array, maxLength: number): Uint8Array {
+    try {
+      // zlib refuses a limit of 0, which an empty blob would ask for.
+      return zlib.zstdDecompressSync(source, { maxOutputLength: Math.max(1, maxLength) })
+    } catch (error) {
+      throw new CorruptDataError('compressed data', messageOf(error), { cause: error })
+    }
+  }
+}
+
+function concat(parts: readonly Uint8Array[], total: number): Uint8Array {
+  const [first] = parts
+  if (parts.length === 1 && first !== undefined) return first
+  const whole = new Uint8Array(total)
+  let offset = 0
+  for (const part of parts) {
+    whole.set(part, offset)
+    offset += part.length
+  }
+  return whole
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

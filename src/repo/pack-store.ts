@@ -1,0 +1,89 @@
+/**
+ * Stores finished packs and then the index files that name them (format spec §8, §12.5): a pack is indexed only when
+ * the store has it, so that a kill at any point leaves nothing but unreferenced packs.
+ */
+import type { Backend } from '../backend/backend.ts'
+import { throwIfAborted } from '../errors.ts'
+import type { Id } from './format/id.ts'
+import { encodeIndexFile, type IndexPack } from './format/index-file.ts'
+import type { FinishedPack } from './pack-builder.ts'
+
+/** An index file is saved once it would name this many blobs … */
+const INDEX_BLOBS_FULL = 50_000
+/** … or once its oldest entry is this old, so that a long backup that breaks off is not lost. */
+const INDEX_AGE_FULL_MS = 10 * 60_000
+
+export interface PackStoreOptions {
+  readonly backend: Backend
+  readonly saveIndexFile: (json: Uint8Array) => Promise<Id>
+  readonly signal?: AbortSignal | undefined
+  /** Called after a pack is stored, with its size. */
+  readonly onStored?: ((bytes: number) => void) | undefined
+}
+
+/** Uploads packs, as many at once as the store serves well, and saves index files as they fill up. */
+export class PackStore {
+  readonly #options: PackStoreOptions
+  readonly #uploads = new Set<Promise<void>>()
+  #unsaved: IndexPack[] = []
+  #unsavedBlobs = 0
+  #unsavedSinceMs = 0
+  #failure: unknown
+  #failed = false
+
+  constructor(options: PackStoreOptions) {
+    this.#options = options
+  }
+
+  /** Whether a write went wrong: blobs handed over may be lost, and nothing that refers to them may be saved. */
+  get failed(): boolean {
+    return this.#failed
+  }
+
+  /** Starts storing a pack. Call `ready` before making the next one: it bounds the packs in memory. */
+  submit(pack: FinishedPack): void {
+    const upload = this.#store(pack).catch((error: unknown) => {
+      this.#failure ??= error
+      this.#failed = true
+    })
+    this.#uploads.add(upload)
+    void upload.then(() => this.#uploads.delete(upload))
+  }
+
+  /** Resolves when another pack may be made. @throws what storing an earlier pack came to */
+  async ready(): Promise<void> {
+    while (this.#uploads.size >= this.#options.backend.connections) await Promise.race(this.#uploads)
+    this.#throwFailure()
+  }
+
+  /** Resolves when all packs submitted are stored and named in stored index files. */
+  async flush(): Promise<void> {
+    await Promise.all(this.#uploads)
+    this.#throwFailure()
+    await this.#saveIndex()
+    this.#throwFailure()
+  }
+
+  async #store(pack: FinishedPack): Promise<void> {
+    throwIfAborted(this.#options.signal)
+    await this.#options.backend.write({ type: 'pack', name: pack.id }, pack.bytes, this.#options.signal)
+    this.#options.onStored?.(pack.bytes.length)
+    if (this.#unsaved.length === 0) this.#unsavedSinceMs = Date.now()
+    this.#unsaved.push({ id: pack.id, blobs: pack.blobs })
+    this.#unsavedBlobs += pack.blobs.length
+    const isOld = Date.now() - this.#unsavedSinceMs >= INDEX_AGE_FULL_MS
+    if (this.#unsavedBlobs >= INDEX_BLOBS_FULL || isOld) await this.#saveIndex()
+  }
+
+  async #saveIndex(): Promise<void> {
+    if (this.#unsaved.length === 0) return
+    const packs = this.#unsaved
+    this.#unsaved = []
+    this.#unsavedBlobs = 0
+    await this.#options.saveIndexFile(encodeIndexFile(packs))
+  }
+
+  #throwFailure(): void {
+    if (this.#failed) throw this.#failure
+  }
+}

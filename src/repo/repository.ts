@@ -1,0 +1,437 @@
+/**
+ * An open repository: its key, its config, its blob index, and loading and saving of everything a repository holds.
+ * Operations (src/repo/ops) are built on this; it holds no policy of theirs.
+ */
+import type { Backend, ByteRange } from '../backend/backend.ts'
+import { isIrreducible, randomPolynomial } from '../chunker/polynomial.ts'
+import { nativeCrypto } from '../crypto/native.ts'
+import type { CryptoProvider, ScryptParams } from '../crypto/provider.ts'
+import { generateSealKey, type SealKey } from '../crypto/seal.ts'
+import {
+  BackendError,
+  CorruptDataError,
+  FileNotFoundError,
+  InvalidInputError,
+  NotFoundError,
+  RepositoryExistsError,
+  RepositoryNotFoundError,
+} from '../errors.ts'
+import { BlobIndex, type BlobLocation } from './blob-index.ts'
+import { BlobWriter, type SavedBlob } from './blob-writer.ts'
+import { Codec } from './codec.ts'
+import type { CompressionMode } from './compression.ts'
+import { encodeConfig, parseConfig, type Config } from './format/config-file.ts'
+import { idFromBytes, type Id } from './format/id.ts'
+import type { BlobType, PackedBlob } from './format/pack-header.ts'
+import { encodeSnapshot, parseSnapshot, type Snapshot } from './format/snapshot.ts'
+import { parseTree, type Node } from './format/tree.ts'
+import { addKey, searchKey, type KeyStore, type OpenedKey } from './keys.ts'
+import { loadIndexFiles, type LoadIndexOptions } from './index-loader.ts'
+import { acquireLock, type Lock, type LockStore } from './locks.ts'
+import { parsePackFile, readPackBlobs, readPackHeader, type BlobVisitor } from './pack-reader.ts'
+import { PackStore } from './pack-store.ts'
+import { listFiles, readHashed, resolvePrefix, writeHashed, type HashedFileType } from './unpacked.ts'
+
+export const DEFAULT_PACK_SIZE_BYTES: number = 16 << 20
+const MIN_PACK_SIZE_BYTES = 4 << 20
+const MAX_PACK_SIZE_BYTES = 128 << 20
+const CONFIG_HANDLE = { type: 'config', name: '' } as const
+
+/** Something the user should hear of while an operation goes on. */
+export interface Notice {
+  readonly kind: 'lock-waiting' | 'stale-lock-removed' | 'warning'
+  readonly message: string
+}
+
+export interface RepositorySettings {
+  readonly compression?: CompressionMode | undefined
+  /** Size a pack is finished at, 4 to 128 MiB. */
+  readonly packSizeBytes?: number | undefined
+  /** Decode everything written before it is stored; on unless given up. */
+  readonly extraVerify?: boolean | undefined
+  readonly crypto?: CryptoProvider | undefined
+  /** Take no locks (for stores that cannot be written to). Ignored by operations that write. */
+  readonly noLock?: boolean | undefined
+  /** How long to wait for another process's lock, in ms. */
+  readonly retryLockMs?: number | undefined
+  readonly onNotice?: ((notice: Notice) => void) | undefined
+}
+
+export interface OpenOptions extends RepositorySettings {
+  readonly password: string
+  /** ID or prefix of the key file to try first. */
+  readonly keyHint?: string | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface CreateOptions extends RepositorySettings {
+  readonly password: string
+  readonly version?: 1 | 2 | undefined
+  /** Take over another repository's polynomial so that both cut files alike. */
+  readonly chunkerPolynomial?: bigint | undefined
+  readonly username?: string | undefined
+  readonly hostname?: string | undefined
+  /** Cost of the first key; restic's by default. */
+  readonly scrypt?: ScryptParams | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** A pack's blobs and bytes on their way into the store. */
+export interface WriteProgress {
+  readonly onStored?: ((bytes: number) => void) | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export class Repository {
+  readonly backend: Backend
+  readonly config: Config
+  readonly keyId: Id
+  readonly settings: RepositorySettings
+  readonly codec: Codec
+  readonly #crypto: CryptoProvider
+  readonly #masterKey: SealKey
+  #index = new BlobIndex()
+  #indexLoaded = false
+  #writer: { readonly blobs: BlobWriter; readonly packs: PackStore } | undefined
+
+  private constructor(backend: Backend, config: Config, key: OpenedKey, settings: RepositorySettings) {
+    this.backend = backend
+    this.config = config
+    this.keyId = key.id
+    this.settings = settings
+    this.#crypto = settings.crypto ?? nativeCrypto
+    this.#masterKey = key.masterKey
+    this.codec = codecFor(config, key.masterKey, settings)
+  }
+
+  /**
+   * Makes a new repository. Refuses where a config, a key or a snapshot already stands.
+   * @throws RepositoryExistsError, InvalidInputError, BackendError
+   */
+  static async create(backend: Backend, options: CreateOptions): Promise<Repository> {
+    checkSettings(options)
+    const crypto = options.crypto ?? nativeCrypto
+    await refuseExisting(backend, options.signal)
+    await backend.create(options.signal)
+    const polynomial = options.chunkerPolynomial ?? randomPolynomial((length) => crypto.randomBytes(length))
+    if (!isIrreducible(polynomial)) throw new InvalidInputError('the chunker polynomial is not irreducible')
+    const config: Config = {
+      version: options.version ?? 2,
+      id: idFromBytes(crypto.randomBytes(32)),
+      chunkerPolynomial: polynomial,
+    }
+    const masterKey = generateSealKey(crypto)
+    const keyId = await addKey({ backend, crypto }, masterKey, options, options.signal)
+    const repository = new Repository(backend, config, { id: keyId, masterKey }, options)
+    await backend.write(CONFIG_HANDLE, repository.codec.seal(encodeConfig(config)), options.signal)
+    repository.#indexLoaded = true
+    return repository
+  }
+
+  /** @throws RepositoryNotFoundError, WrongPasswordError, CorruptDataError, UnsupportedError, BackendError */
+  static async open(backend: Backend, options: OpenOptions): Promise<Repository> {
+    checkSettings(options)
+    const crypto = options.crypto ?? nativeCrypto
+    const sealed = await readConfig(backend, options.signal)
+    const key = await searchKey({ backend, crypto }, options.password, options)
+    const settings = options
+    // The config is sealed alike in both versions, so any codec of this key opens it.
+    const config = parseConfig(codecFor({ version: 2 }, key.masterKey, settings).open(sealed, 'config'))
+    if (!isIrreducible(config.chunkerPolynomial)) {
+      throw new CorruptDataError('config', 'its chunker polynomial is not irreducible')
+    }
+    return new Repository(backend, config, key, settings)
+  }
+
+  /** The location as shown to people. */
+  get location(): string {
+    return this.backend.location
+  }
+
+  /** All blobs known; empty until `loadIndex`. */
+  get index(): BlobIndex {
+    return this.#index
+  }
+
+  /** What key management (src/repo/keys.ts) works on. */
+  get keyStore(): KeyStore {
+    return { backend: this.backend, crypto: this.#crypto }
+  }
+
+  /** The key everything is sealed with. Whoever has it can read and write the whole repository. */
+  get masterKey(): SealKey {
+    return this.#masterKey
+  }
+
+  // Whole files
+
+  list(type: HashedFileType, signal?: AbortSignal): AsyncIterable<{ readonly id: Id; readonly size: number }> {
+    return listFiles(this.backend, type, signal)
+  }
+
+  /** Stored bytes, checked against the name. @throws FileNotFoundError, CorruptDataError */
+  loadRaw(type: HashedFileType, id: Id, signal?: AbortSignal): Promise<Uint8Array> {
+    return readHashed(this.keyStore, type, id, signal)
+  }
+
+  /** Decoded JSON of an index, snapshot or lock file. @throws FileNotFoundError, CorruptDataError */
+  async loadUnpacked(type: 'index' | 'snapshot' | 'lock', id: Id, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.codec.decodeUnpacked(await this.loadRaw(type, id, signal), `${type} ${id}`)
+  }
+
+  saveUnpacked(type: 'index' | 'snapshot' | 'lock', json: Uint8Array, signal?: AbortSignal): Promise<Id> {
+    return writeHashed(this.keyStore, type, this.codec.encodeUnpacked(json), signal)
+  }
+
+  remove(type: HashedFileType, id: Id, signal?: AbortSignal): Promise<void> {
+    return this.backend.remove({ type, name: id }, signal)
+  }
+
+  /** @throws NotFoundError, InvalidInputError where the prefix is not unique */
+  resolveId(type: HashedFileType, prefix: string, signal?: AbortSignal): Promise<Id> {
+    return resolvePrefix(this.backend, type, prefix, signal)
+  }
+
+  async loadSnapshot(id: Id, signal?: AbortSignal): Promise<Snapshot> {
+    return parseNamed(`snapshot ${id}`, await this.loadUnpacked('snapshot', id, signal), parseSnapshot)
+  }
+
+  saveSnapshot(snapshot: Snapshot, signal?: AbortSignal): Promise<Id> {
+    return this.saveUnpacked('snapshot', encodeSnapshot(snapshot), signal)
+  }
+
+  // Blobs
+
+  /** Loads all index files, once. @throws CorruptDataError unless `onError` takes it */
+  async loadIndex(options: LoadIndexOptions = {}): Promise<void> {
+    if (this.#indexLoaded) return
+    const index = new BlobIndex()
+    await loadIndexFiles(this, index, options)
+    this.#index = index
+    this.#indexLoaded = true
+  }
+
+  /** Forgets the index, so that the next `loadIndex` reads the store again. */
+  discardIndex(): void {
+    this.#index = new BlobIndex()
+    this.#indexLoaded = false
+  }
+
+  hasBlob(type: BlobType, id: Id): boolean {
+    return this.#index.has(type, id)
+  }
+
+  /** Plaintext length in bytes. */
+  blobSize(type: BlobType, id: Id): number | undefined {
+    return this.#index.sizeOf(type, id)
+  }
+
+  /**
+   * A blob's plaintext, from the first of its copies that is whole.
+   * @throws NotFoundError, CorruptDataError, FileNotFoundError (its pack)
+   */
+  async loadBlob(type: BlobType, id: Id, signal?: AbortSignal): Promise<Uint8Array> {
+    const rows = this.#index.rowsOf(type, id)
+    let failure: unknown = new NotFoundError(`${type} blob ${id} is not in the index`, {
+      hint: 'run `repair index`, then `check`',
+    })
+    for (const row of rows) {
+      try {
+        return await this.#loadCopy(this.#index.locationAt(row), signal)
+      } catch (error) {
+        const isDamage = error instanceof CorruptDataError || error instanceof FileNotFoundError
+        if (!isDamage && !(error instanceof BackendError && !error.transient)) throw error
+        failure = error
+      }
+    }
+    throw failure
+  }
+
+  /** @throws as `loadBlob`; CorruptDataError where the tree is malformed */
+  async loadTree(id: Id, signal?: AbortSignal): Promise<Node[]> {
+    return parseNamed(`tree ${id}`, await this.loadBlob('tree', id, signal), parseTree)
+  }
+
+  /** Stored bytes of a pack or a part of it, unchecked. */
+  readPack(packId: Id, range?: ByteRange, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.backend.read({ type: 'pack', name: packId }, range, signal)
+  }
+
+  /** The blobs a pack's own header names. @throws CorruptDataError, FileNotFoundError */
+  readPackHeader(packId: Id, size: number, signal?: AbortSignal): Promise<PackedBlob[]> {
+    return readPackHeader(this, packId, size, signal)
+  }
+
+  /** As `readPackHeader`, from the bytes of the whole pack. */
+  parsePack(packId: Id, bytes: Uint8Array): PackedBlob[] {
+    return parsePackFile(this.codec, packId, bytes)
+  }
+
+  /** Fetches and decodes some blobs of one pack in as few reads as pay. `blobs` must be ordered by offset. */
+  readPackBlobs(
+    packId: Id,
+    blobs: readonly PackedBlob[],
+    options: { readonly visit: BlobVisitor; readonly signal?: AbortSignal | undefined },
+  ): Promise<void> {
+    return readPackBlobs(this, packId, blobs, options)
+  }
+
+  /** Starts a run of `saveBlob` calls that `flush` ends. Packs are stored as they fill up. */
+  startWriting(progress: WriteProgress = {}): void {
+    if (this.#writer !== undefined) throw new Error('startWriting was called twice without a flush')
+    const packs = new PackStore({
+      backend: this.backend,
+      saveIndexFile: (json) => this.saveUnpacked('index', json, progress.signal),
+      ...progress,
+    })
+    const blobs = new BlobWriter({
+      codec: this.codec,
+      packSizeBytes: this.settings.packSizeBytes ?? DEFAULT_PACK_SIZE_BYTES,
+      isKnown: (type, id) => this.#index.has(type, id),
+      onPack: (pack) => {
+        this.#index.addPack(pack.id, pack.blobs)
+        packs.submit(pack)
+      },
+    })
+    this.#writer = { blobs, packs }
+  }
+
+  /** Saves a blob unless the repository has it, waiting while the store is behind. */
+  async saveBlob(type: BlobType, plaintext: Uint8Array, id?: Id): Promise<SavedBlob> {
+    const { blobs, packs } = this.#writing()
+    const saved = blobs.save(type, plaintext, id)
+    if (saved.isNew) await packs.ready()
+    return saved
+  }
+
+  /** Saves another copy of a blob whose packs are to be removed. */
+  async copyBlob(type: BlobType, plaintext: Uint8Array, id: Id): Promise<SavedBlob> {
+    const { blobs, packs } = this.#writing()
+    const saved = blobs.saveAgain(type, plaintext, id)
+    await packs.ready()
+    return saved
+  }
+
+  /** As `copyBlob`, for a blob just read and checked whose stored bytes can stay as they are. */
+  async copySealedBlob(blob: PackedBlob, sealed: Uint8Array): Promise<SavedBlob> {
+    const { blobs, packs } = this.#writing()
+    const saved = blobs.saveSealed(blob, sealed)
+    await packs.ready()
+    return saved
+  }
+
+  /** Ends writing: when this resolves, all blobs saved are stored and indexed. */
+  async flush(): Promise<void> {
+    const { blobs, packs } = this.#writing()
+    blobs.finish()
+    await packs.flush()
+    this.#writer = undefined
+  }
+
+  /**
+   * Gives up writing after a failure. The index in memory names packs that may not be stored, so it is discarded.
+   */
+  abandonWriting(): void {
+    if (this.#writer === undefined) return
+    this.#writer = undefined
+    this.discardIndex()
+  }
+
+  /** @throws RepositoryLockedError, LockLostError through the lock's signal */
+  lock(exclusive: boolean, signal?: AbortSignal): Promise<Lock> {
+    const { onNotice, retryLockMs } = this.settings
+    return acquireLock(this.lockStore, {
+      exclusive,
+      signal,
+      retryMs: retryLockMs,
+      onNotice: (kind, message) => onNotice?.({ kind, message }),
+    })
+  }
+
+  /** What locking (src/repo/locks.ts) works on. */
+  get lockStore(): LockStore {
+    return {
+      list: (signal) => this.list('lock', signal),
+      load: (id, signal) => this.loadUnpacked('lock', id, signal),
+      save: (json, signal) => this.saveUnpacked('lock', json, signal),
+      remove: (id, signal) => this.remove('lock', id, signal),
+    }
+  }
+
+  close(): Promise<void> {
+    return this.backend.close()
+  }
+
+  #writing(): { readonly blobs: BlobWriter; readonly packs: PackStore } {
+    if (this.#writer === undefined) throw new Error('blobs can only be saved between startWriting and flush')
+    return this.#writer
+  }
+
+  async #loadCopy(blob: BlobLocation, signal: AbortSignal | undefined): Promise<Uint8Array> {
+    const range = { offset: blob.offset, length: blob.length }
+    try {
+      return this.codec.decodeBlob(blob, await this.readPack(blob.packId, range, signal))
+    } catch (error) {
+      if (!(error instanceof CorruptDataError)) throw error
+      // Once more: the first answer may have been spoiled on its way.
+      return this.codec.decodeBlob(blob, await this.readPack(blob.packId, range, signal))
+    }
+  }
+}
+
+function codecFor(config: Pick<Config, 'version'>, key: SealKey, settings: RepositorySettings): Codec {
+  return new Codec({
+    crypto: settings.crypto ?? nativeCrypto,
+    key,
+    version: config.version,
+    compression: settings.compression ?? 'auto',
+    extraVerify: settings.extraVerify ?? true,
+  })
+}
+
+function checkSettings(settings: RepositorySettings): void {
+  const { packSizeBytes } = settings
+  if (packSizeBytes === undefined) return
+  if (packSizeBytes < MIN_PACK_SIZE_BYTES || packSizeBytes > MAX_PACK_SIZE_BYTES) {
+    throw new InvalidInputError('the pack size must be between 4 MiB and 128 MiB')
+  }
+}
+
+async function refuseExisting(backend: Backend, signal: AbortSignal | undefined): Promise<void> {
+  const refuse = (what: string): never => {
+    throw new RepositoryExistsError(`create repository at ${backend.location} failed: ${what}`)
+  }
+  try {
+    await backend.stat(CONFIG_HANDLE, signal)
+  } catch (error) {
+    if (!(error instanceof FileNotFoundError)) throw error
+    for await (const _ of backend.list('key', signal)) refuse('repository already contains keys')
+    for await (const _ of backend.list('snapshot', signal)) refuse('repository already contains snapshots')
+    return
+  }
+  refuse('config file already exists')
+}
+
+async function readConfig(backend: Backend, signal: AbortSignal | undefined): Promise<Uint8Array> {
+  let sealed: Uint8Array
+  try {
+    sealed = await backend.read(CONFIG_HANDLE, undefined, signal)
+  } catch (error) {
+    if (!(error instanceof FileNotFoundError)) throw error
+    throw new RepositoryNotFoundError(`repository does not exist: unable to open config file: ${error.message}`, {
+      cause: error,
+      hint: `Is there a repository at the following location?\n${backend.location}`,
+    })
+  }
+  if (sealed.length === 0) throw new CorruptDataError('config', 'the file is empty')
+  return sealed
+}
+
+function parseNamed<T>(what: string, bytes: Uint8Array, parse: (bytes: Uint8Array) => T): T {
+  try {
+    return parse(bytes)
+  } catch (error) {
+    if (error instanceof CorruptDataError) throw new CorruptDataError(what, error.message, { cause: error })
+    throw error
+  }
+}

@@ -1,0 +1,153 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { BlobIndex } from '../../src/repo/blob-index.ts'
+import { Bitmap } from '../../src/repo/bitmap.ts'
+import { idFromBytes, type Id } from '../../src/repo/format/id.ts'
+import { encodeIndexFile } from '../../src/repo/format/index-file.ts'
+import type { PackedBlob } from '../../src/repo/format/pack-header.ts'
+import { IdTable } from '../../src/repo/id-table.ts'
+
+const idArbitrary = fc.uint8Array({ minLength: 32, maxLength: 32 })
+
+function id(byte: number): Id {
+  return idFromBytes(new Uint8Array(32).fill(byte))
+}
+
+function blob(byte: number, offset: number, length: number, over: Partial<PackedBlob> = {}): PackedBlob {
+  return { type: 'data', id: id(byte), offset, length, uncompressedLength: 0, ...over }
+}
+
+describe('IdTable', () => {
+  it('finds every row it was given, equal IDs in the order they came, as a Map would', () => {
+    fc.assert(
+      fc.property(fc.array(idArbitrary, { maxLength: 3000 }), fc.array(fc.nat(), { maxLength: 50 }), (ids, again) => {
+        const table = new IdTable()
+        const model = new Map<string, number[]>()
+        const all = [...ids, ...again.flatMap((i) => (ids.length > 0 ? [ids[i % ids.length]!] : []))]
+        for (const bytes of all) {
+          const key = idFromBytes(bytes)
+          model.set(key, [...(model.get(key) ?? []), table.add(bytes)])
+        }
+        for (const bytes of all) {
+          const rows: number[] = []
+          for (let row = table.find(bytes); row >= 0; row = table.findNext(bytes, row)) rows.push(row)
+          expect(rows).toEqual(model.get(idFromBytes(bytes)))
+        }
+        expect(table.find(new Uint8Array(32).fill(0xaa))).toBe(model.get(id(0xaa))?.[0] ?? -1)
+      }),
+      { numRuns: 20 },
+    )
+  })
+
+  it('grows over segment and slot limits', () => {
+    const table = new IdTable()
+    const bytes = new Uint8Array(32)
+    const view = new DataView(bytes.buffer)
+    for (let i = 0; i < 100_000; i++) {
+      view.setUint32(0, Math.imul(i, 2654435761), true)
+      view.setUint32(4, i, true)
+      expect(table.add(bytes)).toBe(i)
+    }
+    for (let i = 0; i < 100_000; i += 997) {
+      view.setUint32(0, Math.imul(i, 2654435761), true)
+      view.setUint32(4, i, true)
+      expect(table.find(bytes)).toBe(i)
+      expect([...table.idAt(i)]).toEqual([...bytes])
+    }
+  })
+})
+
+describe('BlobIndex', () => {
+  it('answers where a blob lies, offsets summed up', () => {
+    const index = new BlobIndex()
+    expect(index.addPack(id(1), [blob(10, 0, 100), blob(11, 100, 50, { uncompressedLength: 400 })])).toBe('new')
+    expect(index.addPack(id(2), [blob(12, 0, 77, { type: 'tree' })])).toBe('new')
+    expect(index.lookup('data', id(11))).toEqual({ ...blob(11, 100, 50, { uncompressedLength: 400 }), packId: id(1) })
+    expect(index.lookup('tree', id(12))?.packId).toBe(id(2))
+    expect(index.lookup('data', id(12))).toBeUndefined()
+    expect(index.sizeOf('data', id(10))).toBe(68)
+    expect(index.sizeOf('data', id(11))).toBe(400)
+    expect(index.sizeOf('data', id(99))).toBeUndefined()
+  })
+
+  it('orders the blobs of a pack by offset however they came', () => {
+    const index = new BlobIndex()
+    index.addPack(id(1), [blob(12, 150, 40), blob(10, 0, 100), blob(11, 100, 50)])
+    expect(index.blobsOfPack(id(1)).map((b) => b.offset)).toEqual([0, 100, 150])
+    expect(index.lookup('data', id(12))?.offset).toBe(150)
+  })
+
+  it('keeps true offsets of packs with gaps', () => {
+    const index = new BlobIndex()
+    index.addPack(id(1), [blob(10, 7, 100), blob(11, 200, 50)])
+    expect(index.lookup('data', id(10))?.offset).toBe(7)
+    expect(index.lookup('data', id(11))?.offset).toBe(200)
+    expect(index.blobsOfPack(id(1)).map((b) => b.offset)).toEqual([7, 200])
+  })
+
+  it('tells a pack listed twice alike from one listed with other contents', () => {
+    const index = new BlobIndex()
+    const blobs = [blob(10, 0, 100)]
+    expect(index.addPack(id(1), blobs)).toBe('new')
+    expect(index.addPack(id(1), blobs)).toBe('same')
+    expect(index.blobCount).toBe(1)
+    expect(index.addPack(id(1), [blob(10, 0, 101)])).toBe('conflicting')
+    expect(index.packCount).toBe(2)
+  })
+
+  it('knows all copies of a blob', () => {
+    const index = new BlobIndex()
+    index.addPack(id(1), [blob(10, 0, 100)])
+    index.addPack(id(2), [blob(10, 0, 90, { type: 'tree' }), blob(10, 90, 100)])
+    const rows = index.rowsOf('data', id(10))
+    expect(rows.map((row) => index.locationAt(row).packId)).toEqual([id(1), id(2)])
+    expect(rows.map((row) => index.firstCopyOf(row))).toEqual([rows[0], rows[0]])
+  })
+
+  it('holds what an index file says, for any packs', () => {
+    const packArbitrary = fc.record({
+      packId: idArbitrary,
+      blobs: fc.array(
+        fc.record({ blobId: idArbitrary, tree: fc.boolean(), length: fc.integer({ min: 32, max: 9_000_000 }), plain: fc.nat(9_000_000) }),
+        { minLength: 1, maxLength: 30 },
+      ),
+    })
+    fc.assert(
+      fc.property(fc.uniqueArray(packArbitrary, { maxLength: 20, selector: (p) => idFromBytes(p.packId) }), (packs) => {
+        const files = packs.map(({ packId, blobs }) => {
+          let offset = 0
+          const packed = blobs.map(({ blobId, tree, length, plain }): PackedBlob => {
+            const at = offset
+            offset += length
+            return { type: tree ? 'tree' : 'data', id: idFromBytes(blobId), offset: at, length, uncompressedLength: plain }
+          })
+          return { id: idFromBytes(packId), blobs: packed }
+        })
+        const index = new BlobIndex()
+        expect(index.addIndexFile(encodeIndexFile(files))).toEqual({ repeated: [], conflicting: [] })
+        expect(index.addIndexFile(encodeIndexFile(files)).repeated.length).toBe(files.length)
+        for (const { id: packId, blobs } of files) expect(index.blobsOfPack(packId)).toEqual(blobs)
+      }),
+      { numRuns: 25 },
+    )
+  })
+})
+
+describe('Bitmap', () => {
+  it('is a set of numbers', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.boolean(), fc.nat(999))), (steps) => {
+        const bitmap = new Bitmap(1000)
+        const model = new Set<number>()
+        for (const [add, member] of steps) {
+          if (add) expect(bitmap.add(member)).toBe(!model.has(member))
+          else expect(bitmap.delete(member)).toBe(model.has(member))
+          if (add) model.add(member)
+          else model.delete(member)
+        }
+        expect(bitmap.count).toBe(model.size)
+        for (let i = 0; i < 1000; i++) expect(bitmap.has(i)).toBe(model.has(i))
+      }),
+    )
+  })
+})
