@@ -139,5 +139,6 @@ export class WrongPasswordError extends ResticError {
 
 /** @throws AbortedError once `signal` has fired. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw signal.reason instanceof ResticError ? signal.reason : new AbortedError({ cause: signal.reason })
+  if (signal?.aborted)
+    throw signal.reason instanceof ResticError ? signal.reason : new AbortedError({ cause: signal.reason })
 }

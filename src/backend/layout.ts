@@ -37,7 +37,10 @@ export function packFolders(): string[] {
  */
 export function pathOf(handle: Handle): string {
   if (handle.type === 'config') return 'config'
-  if (!isFileName(handle.name)) throw new InvalidInputError(`"${handle.name}" is not the name of a repository file`)
+  if (!isFileName(handle.name))
+    throw new InvalidInputError(`"${handle.name}" is not the name of a repository file`)
   const folder = FOLDERS[handle.type]
-  return handle.type === 'pack' ? `${folder}/${handle.name.slice(0, 2)}/${handle.name}` : `${folder}/${handle.name}`
+  return handle.type === 'pack'
+    ? `${folder}/${handle.name.slice(0, 2)}/${handle.name}`
+    : `${folder}/${handle.name}`
 }

@@ -18,9 +18,26 @@ export interface LocalBackendOptions {
 const DEFAULT_CONNECTIONS = 2
 const GROUP_READ = 0o040
 /** Errors that pass by themselves; all others will come again. */
-const TRANSIENT_CODES = new Set(['EAGAIN', 'EBUSY', 'EINTR', 'EIO', 'EMFILE', 'ENFILE', 'ETIMEDOUT', 'ESTALE'])
+const TRANSIENT_CODES = new Set([
+  'EAGAIN',
+  'EBUSY',
+  'EINTR',
+  'EIO',
+  'EMFILE',
+  'ENFILE',
+  'ETIMEDOUT',
+  'ESTALE',
+])
 /** File systems that cannot sync a folder say so in one of these ways. */
-const NO_FOLDER_SYNC_CODES = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'EACCES', 'EPERM', 'EISDIR', 'EBADF'])
+const NO_FOLDER_SYNC_CODES = new Set([
+  'EINVAL',
+  'ENOTSUP',
+  'EOPNOTSUPP',
+  'EACCES',
+  'EPERM',
+  'EISDIR',
+  'EBADF',
+])
 
 const HINTS: Record<string, string> = {
   ENOSPC: 'make room on the disk that holds the repository and run the command again',
@@ -130,7 +147,8 @@ export class LocalBackend implements Backend {
   /** A repository whose config its group may read keeps everything readable for the group, as restic does. */
   #readModes(): Promise<{ readonly folder: number; readonly file: number }> {
     this.#modes ??= stat(join(this.#root, 'config')).then(
-      (config) => ((config.mode & GROUP_READ) === 0 ? { folder: 0o700, file: 0o600 } : { folder: 0o770, file: 0o660 }),
+      (config) =>
+        (config.mode & GROUP_READ) === 0 ? { folder: 0o700, file: 0o600 } : { folder: 0o770, file: 0o660 },
       () => {
         this.#modes = undefined // no config yet: ask again once there is one
         return { folder: 0o700, file: 0o600 }
@@ -141,7 +159,9 @@ export class LocalBackend implements Backend {
 
   async #subfolders(folder: string): Promise<string[]> {
     const entries = await this.#entries(folder)
-    return entries.filter((entry) => /^[0-9a-f]{2}$/.test(entry.name)).map((entry) => join(folder, entry.name))
+    return entries
+      .filter((entry) => /^[0-9a-f]{2}$/.test(entry.name))
+      .map((entry) => join(folder, entry.name))
   }
 
   async #entries(folder: string): Promise<Dirent[]> {
@@ -167,13 +187,17 @@ export class LocalBackend implements Backend {
     try {
       return await call()
     } catch (error) {
-      if (missing !== undefined && codeOf(error) === 'ENOENT') throw new FileNotFoundError(missing, { cause: error })
+      if (missing !== undefined && codeOf(error) === 'ENOENT')
+        throw new FileNotFoundError(missing, { cause: error })
       throw codeOf(error) === undefined ? error : backendError(what, error)
     }
   }
 }
 
-async function openNew(path: string, modes: { readonly folder: number; readonly file: number }): Promise<FileHandle> {
+async function openNew(
+  path: string,
+  modes: { readonly folder: number; readonly file: number },
+): Promise<FileHandle> {
   try {
     return await open(path, 'wx', modes.file)
   } catch (error) {

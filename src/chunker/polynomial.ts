@@ -12,7 +12,8 @@ export function polynomialMod(a: bigint, p: bigint): bigint {
   const degree = polynomialDegree(p)
   if (degree < 0) throw new RangeError('division by the zero polynomial')
   let rest = a
-  for (let d = polynomialDegree(rest); d >= degree; d = polynomialDegree(rest)) rest ^= p << BigInt(d - degree)
+  for (let d = polynomialDegree(rest); d >= degree; d = polynomialDegree(rest))
+    rest ^= p << BigInt(d - degree)
   return rest
 }
 
@@ -45,12 +46,19 @@ export function isIrreducible(p: bigint): boolean {
   return true
 }
 
-/** A random irreducible polynomial of degree 53, as restic draws one for each new repository. */
+/** A random source this often wrong is broken: one polynomial in about 27 is irreducible. */
+const MAX_TRIES = 10_000
+
+/**
+ * A random irreducible polynomial of degree 53, as restic draws one for each new repository: 8 bytes little-endian,
+ * cut to 54 bits, highest and lowest set.
+ * @throws RangeError where `randomBytes` is not random
+ */
 export function randomPolynomial(randomBytes: (length: number) => Uint8Array): bigint {
-  for (;;) {
-    let p = 0n
-    for (const byte of randomBytes(8)) p = (p << 8n) | BigInt(byte)
-    p = (p & ((1n << 54n) - 1n)) | (1n << BigInt(CHUNKER_DEGREE)) | 1n
-    if (isIrreducible(p)) return p
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    const p = randomBytes(8).reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n)
+    const candidate = BigInt.asUintN(CHUNKER_DEGREE, p) | (1n << BigInt(CHUNKER_DEGREE)) | 1n
+    if (isIrreducible(candidate)) return candidate
   }
+  throw new RangeError('the source of random bytes is not random')
 }

@@ -19,7 +19,8 @@ const cache = new Map<bigint, RabinTables>()
 export function rabinTables(polynomial: bigint): RabinTables {
   let tables = cache.get(polynomial)
   if (tables === undefined) {
-    if (polynomialDegree(polynomial) !== CHUNKER_DEGREE) throw new RangeError('the chunker polynomial is not of degree 53')
+    if (polynomialDegree(polynomial) !== CHUNKER_DEGREE)
+      throw new RangeError('the chunker polynomial is not of degree 53')
     tables = computeTables(polynomial)
     cache.set(polynomial, tables)
   }

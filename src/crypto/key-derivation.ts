@@ -19,9 +19,12 @@ export function checkScryptParams(params: ScryptParams): void {
     throw new UnsupportedError(`the key file has the invalid scrypt parameters N=${N} r=${r} p=${p}`)
   }
   if (128 * N * r > MAX_MEMORY_BYTES || 128 * r * p > MAX_MEMORY_BYTES || N * r * p > MAX_WORK) {
-    throw new UnsupportedError(`the key file asks for too much work: scrypt parameters N=${N} r=${r} p=${p}`, {
-      hint: 'if you trust the repository, open it with another key (--key-hint)',
-    })
+    throw new UnsupportedError(
+      `the key file asks for too much work: scrypt parameters N=${N} r=${r} p=${p}`,
+      {
+        hint: 'if you trust the repository, open it with another key (--key-hint)',
+      },
+    )
   }
 }
 

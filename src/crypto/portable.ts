@@ -34,7 +34,8 @@ export const portableCrypto: CryptoProvider = {
 
   randomBytes(length: number): Uint8Array {
     const bytes = new Uint8Array(length)
-    for (let i = 0; i < length; i += RANDOM_STEP) globalThis.crypto.getRandomValues(bytes.subarray(i, i + RANDOM_STEP))
+    for (let i = 0; i < length; i += RANDOM_STEP)
+      globalThis.crypto.getRandomValues(bytes.subarray(i, i + RANDOM_STEP))
     return bytes
   },
 

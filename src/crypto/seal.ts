@@ -24,7 +24,12 @@ export const SEAL_OVERHEAD: number = IV_BYTES + MAC_BYTES
  * A new buffer of `plaintext.length + 32` bytes; `plaintext` is not kept.
  * @param iv 16 bytes, for tests with fixed vectors; random by default
  */
-export function seal(crypto: CryptoProvider, key: SealKey, plaintext: Uint8Array, iv?: Uint8Array): Uint8Array {
+export function seal(
+  crypto: CryptoProvider,
+  key: SealKey,
+  plaintext: Uint8Array,
+  iv?: Uint8Array,
+): Uint8Array {
   const sealed = new Uint8Array(plaintext.length + SEAL_OVERHEAD)
   sealWith(crypto, key, { plaintext, destination: sealed, iv: iv ?? freshIv(crypto) })
   return sealed
@@ -34,7 +39,12 @@ export function seal(crypto: CryptoProvider, key: SealKey, plaintext: Uint8Array
  * Seals into `destination`, exactly `plaintext.length + 32` bytes long. `plaintext` may lie where its ciphertext will:
  * at `destination[16 …]`.
  */
-export function sealInto(crypto: CryptoProvider, key: SealKey, plaintext: Uint8Array, destination: Uint8Array): void {
+export function sealInto(
+  crypto: CryptoProvider,
+  key: SealKey,
+  plaintext: Uint8Array,
+  destination: Uint8Array,
+): void {
   sealWith(crypto, key, { plaintext, destination, iv: freshIv(crypto) })
 }
 
@@ -57,7 +67,8 @@ function sealWith(
  * @throws CorruptDataError
  */
 export function open(crypto: CryptoProvider, key: SealKey, sealed: Uint8Array): Uint8Array {
-  if (sealed.length < SEAL_OVERHEAD) throw new CorruptDataError('sealed data', `${sealed.length} bytes are too few`)
+  if (sealed.length < SEAL_OVERHEAD)
+    throw new CorruptDataError('sealed data', `${sealed.length} bytes are too few`)
   const iv = sealed.subarray(0, IV_BYTES)
   const ciphertext = sealed.subarray(IV_BYTES, sealed.length - MAC_BYTES)
   const expected = sealed.subarray(sealed.length - MAC_BYTES)
@@ -72,7 +83,10 @@ export function open(crypto: CryptoProvider, key: SealKey, sealed: Uint8Array): 
 /** @throws CorruptDataError for keys no writer makes: wrong lengths or all zero */
 export function validateSealKey(key: SealKey): void {
   const isValid =
-    key.encrypt.length === 32 && key.k.length === 16 && key.r.length === 16 && ![key.encrypt, key.k, key.r].some(isZero)
+    key.encrypt.length === 32 &&
+    key.k.length === 16 &&
+    key.r.length === 16 &&
+    ![key.encrypt, key.k, key.r].some(isZero)
   if (!isValid) throw new CorruptDataError('master key', 'it is not a valid key')
 }
 

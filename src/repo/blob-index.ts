@@ -104,7 +104,11 @@ export class BlobIndex {
   rowsOf(type: BlobType, id: Id): number[] {
     idInto(id, this.#scratch)
     const rows: number[] = []
-    for (let row = this.#blobs.find(this.#scratch); row >= 0; row = this.#blobs.findNext(this.#scratch, row)) {
+    for (
+      let row = this.#blobs.find(this.#scratch);
+      row >= 0;
+      row = this.#blobs.findNext(this.#scratch, row)
+    ) {
       if (this.typeAt(row) === type) rows.push(row)
     }
     return rows
@@ -230,7 +234,10 @@ export class BlobIndex {
       this.#uncompressedLengths.push(entry.uncompressedLength)
     }
     if (!staged.isContiguous()) {
-      this.#irregularOffsets.set(pack, Uint32Array.from(staged.entries, (entry) => entry.offset))
+      this.#irregularOffsets.set(
+        pack,
+        Uint32Array.from(staged.entries, (entry) => entry.offset),
+      )
     }
     return known >= 0 ? 'conflicting' : 'new'
   }
@@ -281,7 +288,10 @@ class StagedPack {
 
   add(id: Uint8Array, type: 0 | 1, offset: number, length: number, uncompressedLength: number): void {
     if (length < SEAL_OVERHEAD || length > LENGTH_MASK) {
-      throw new CorruptDataError('index', `blob ${idFromBytes(id)} has an impossible length of ${length} bytes`)
+      throw new CorruptDataError(
+        'index',
+        `blob ${idFromBytes(id)} has an impossible length of ${length} bytes`,
+      )
     }
     const at = this.entries.length
     let entry = this.#pool[at]

@@ -45,7 +45,8 @@ export class BlobWriter {
   /** Saves a blob unless it is known. `plaintext` is not kept. */
   save(type: BlobType, plaintext: Uint8Array, knownId?: Id): SavedBlob {
     const id = knownId ?? this.#options.codec.idOf(plaintext)
-    if (this.#options.isKnown(type, id) || this.#isOpen(type, id)) return { id, isNew: false, packedLength: 0 }
+    if (this.#options.isKnown(type, id) || this.#isOpen(type, id))
+      return { id, isNew: false, packedLength: 0 }
     return this.saveAgain(type, plaintext, id)
   }
 
@@ -65,7 +66,11 @@ export class BlobWriter {
       const builders = this.#open[type].filter((builder) => builder !== undefined && !builder.isEmpty)
       this.#open[type] = []
       const [first, second] = builders
-      if (first !== undefined && second !== undefined && first.length + second.length < this.#options.packSizeBytes) {
+      if (
+        first !== undefined &&
+        second !== undefined &&
+        first.length + second.length < this.#options.packSizeBytes
+      ) {
         first.append(second)
         builders.length = 1
       }

@@ -54,7 +54,9 @@ export class Codec {
   /** An upper bound of the stored length of a blob with `length` bytes of plaintext. */
   encodedBound(length: number): number {
     const plainBound = length + SEAL_OVERHEAD
-    return this.#options.version === 1 ? plainBound : Math.max(plainBound, this.#compressor().bound(length) + SEAL_OVERHEAD)
+    return this.#options.version === 1
+      ? plainBound
+      : Math.max(plainBound, this.#compressor().bound(length) + SEAL_OVERHEAD)
   }
 
   /**
@@ -65,7 +67,8 @@ export class Codec {
     const lengths = this.#shouldCompress(type, plaintext)
       ? this.#encodeCompressed(plaintext, destination)
       : this.#encodePlain(plaintext, destination)
-    if (this.#options.extraVerify) this.decodeBlob({ type, id, offset: 0, ...lengths }, destination.subarray(0, lengths.length))
+    if (this.#options.extraVerify)
+      this.decodeBlob({ type, id, offset: 0, ...lengths }, destination.subarray(0, lengths.length))
     return lengths
   }
 
@@ -109,7 +112,8 @@ export class Codec {
     try {
       return open(this.crypto, this.#key, sealed)
     } catch (error) {
-      if (error instanceof CorruptDataError) throw new CorruptDataError(what, 'ciphertext verification failed', { cause: error })
+      if (error instanceof CorruptDataError)
+        throw new CorruptDataError(what, 'ciphertext verification failed', { cause: error })
       throw error
     }
   }
@@ -117,7 +121,10 @@ export class Codec {
   /** The stored bytes of an index, snapshot or lock file. */
   encodeUnpacked(json: Uint8Array): Uint8Array {
     const sealed = this.seal(this.#options.version === 1 ? json : this.#mark(json))
-    if (this.#options.extraVerify && Buffer.compare(this.decodeUnpacked(sealed, 'file to be saved'), json) !== 0) {
+    if (
+      this.#options.extraVerify &&
+      Buffer.compare(this.decodeUnpacked(sealed, 'file to be saved'), json) !== 0
+    ) {
       throw new CorruptDataError('file to be saved', 'it does not decode to what was encoded')
     }
     return sealed

@@ -58,7 +58,8 @@ function loadNapi(): ZstdNapi | undefined {
 export function createZstd(mode: CompressionMode): Zstd {
   const binding = loadNapi()
   if (binding !== undefined) return new NapiZstd(binding, LEVELS[mode])
-  if (typeof (zlib as Partial<ZlibWithZstd>).zstdCompressSync === 'function') return new ZlibZstd(LEVELS[mode])
+  if (typeof (zlib as Partial<ZlibWithZstd>).zstdCompressSync === 'function')
+    return new ZlibZstd(LEVELS[mode])
   throw new UnsupportedError('no zstd implementation can be loaded', {
     hint: 'reinstall with a C++ compiler present so that zstd-napi can be built (npm rebuild zstd-napi), or use Node 22.15 or newer',
   })
@@ -93,7 +94,8 @@ class NapiZstd implements Zstd {
     } catch (error) {
       throw new CorruptDataError('compressed data', messageOf(error), { cause: error })
     }
-    if (produced !== length) throw new CorruptDataError('compressed data', `holds ${produced} bytes, not ${length}`)
+    if (produced !== length)
+      throw new CorruptDataError('compressed data', `holds ${produced} bytes, not ${length}`)
     return destination
   }
 
@@ -108,7 +110,8 @@ class NapiZstd implements Zstd {
         const [pending, produced, used] = this.#decompressor.decompressStream(part, source.subarray(consumed))
         consumed += used
         total += produced
-        if (total > maxLength) throw new CorruptDataError('compressed data', `is larger than ${maxLength} bytes`)
+        if (total > maxLength)
+          throw new CorruptDataError('compressed data', `is larger than ${maxLength} bytes`)
         parts.push(part.subarray(0, produced))
         if (consumed >= source.length && produced < part.length) {
           if (pending !== 0) throw new CorruptDataError('compressed data', 'ends too early')

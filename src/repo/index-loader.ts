@@ -22,7 +22,11 @@ export interface IndexSource {
 }
 
 /** @throws CorruptDataError for an unusable index file unless `onError` takes it */
-export async function loadIndexFiles(source: IndexSource, index: BlobIndex, options: LoadIndexOptions = {}): Promise<void> {
+export async function loadIndexFiles(
+  source: IndexSource,
+  index: BlobIndex,
+  options: LoadIndexOptions = {},
+): Promise<void> {
   const { signal } = options
   const ids: Id[] = []
   for await (const { id } of listFiles(source.backend, 'index', signal)) ids.push(id)
@@ -36,9 +40,16 @@ export async function loadIndexFiles(source: IndexSource, index: BlobIndex, opti
   })
 }
 
-async function loadOne(source: IndexSource, index: BlobIndex, id: Id, options: LoadIndexOptions): Promise<void> {
+async function loadOne(
+  source: IndexSource,
+  index: BlobIndex,
+  id: Id,
+  options: LoadIndexOptions,
+): Promise<void> {
   try {
-    const { repeated, conflicting } = index.addIndexFile(await source.loadUnpacked('index', id, options.signal))
+    const { repeated, conflicting } = index.addIndexFile(
+      await source.loadUnpacked('index', id, options.signal),
+    )
     for (const pack of repeated) options.onRepeated?.(pack, 'same')
     for (const pack of conflicting) options.onRepeated?.(pack, 'conflicting')
   } catch (error) {

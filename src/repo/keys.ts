@@ -4,9 +4,22 @@ import type { Backend } from '../backend/backend.ts'
 import { checkScryptParams, DEFAULT_SCRYPT, deriveKey } from '../crypto/key-derivation.ts'
 import type { CryptoProvider, ScryptParams } from '../crypto/provider.ts'
 import { open, seal, validateSealKey, type SealKey } from '../crypto/seal.ts'
-import { CorruptDataError, InvalidInputError, NotFoundError, ResticError, UnsupportedError, WrongPasswordError } from '../errors.ts'
+import {
+  CorruptDataError,
+  InvalidInputError,
+  NotFoundError,
+  ResticError,
+  UnsupportedError,
+  WrongPasswordError,
+} from '../errors.ts'
 import type { Id } from './format/id.ts'
-import { encodeKeyFile, encodeMasterKey, parseKeyFile, parseMasterKey, type KeyFile } from './format/key-file.ts'
+import {
+  encodeKeyFile,
+  encodeMasterKey,
+  parseKeyFile,
+  parseMasterKey,
+  type KeyFile,
+} from './format/key-file.ts'
 import { timeFromDate } from './format/time.ts'
 import { listFiles, readHashed, resolvePrefix, writeHashed } from './unpacked.ts'
 
@@ -77,7 +90,11 @@ export async function searchKey(
 }
 
 /** A hint that fits no key or several is no error: all keys are tried anyway. */
-async function findHinted(store: KeyStore, hint: string, signal: AbortSignal | undefined): Promise<Id | undefined> {
+async function findHinted(
+  store: KeyStore,
+  hint: string,
+  signal: AbortSignal | undefined,
+): Promise<Id | undefined> {
   try {
     return await resolvePrefix(store.backend, 'key', hint, signal)
   } catch (error) {
@@ -115,7 +132,12 @@ export async function openKey(
 }
 
 /** Stores the master key under a new password. */
-export async function addKey(store: KeyStore, masterKey: SealKey, newKey: NewKey, signal?: AbortSignal): Promise<Id> {
+export async function addKey(
+  store: KeyStore,
+  masterKey: SealKey,
+  newKey: NewKey,
+  signal?: AbortSignal,
+): Promise<Id> {
   const params = newKey.scrypt ?? DEFAULT_SCRYPT
   const salt = store.crypto.randomBytes(SALT_BYTES)
   const userKey = await deriveKey(store.crypto, new TextEncoder().encode(newKey.password), salt, params)
@@ -134,7 +156,10 @@ export async function addKey(store: KeyStore, masterKey: SealKey, newKey: NewKey
 /** All key files that can be read; the others are reported to `onError`. */
 export async function listKeys(
   store: KeyStore,
-  options: { readonly signal?: AbortSignal | undefined; readonly onError?: ((id: Id, error: Error) => void) | undefined } = {},
+  options: {
+    readonly signal?: AbortSignal | undefined
+    readonly onError?: ((id: Id, error: Error) => void) | undefined
+  } = {},
 ): Promise<KeyInfo[]> {
   const keys: KeyInfo[] = []
   for await (const { id } of listFiles(store.backend, 'key', options.signal)) {
@@ -159,7 +184,8 @@ async function loadKeyFile(store: KeyStore, id: Id, signal?: AbortSignal): Promi
   try {
     return parseKeyFile(bytes)
   } catch (error) {
-    if (error instanceof CorruptDataError) throw new CorruptDataError(`key ${id}`, error.message, { cause: error })
+    if (error instanceof CorruptDataError)
+      throw new CorruptDataError(`key ${id}`, error.message, { cause: error })
     throw error
   }
 }

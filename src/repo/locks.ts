@@ -31,7 +31,8 @@ export interface LockOptions {
   /** How long to wait for a conflicting lock to go, in ms. */
   readonly retryMs?: number | undefined
   readonly signal?: AbortSignal | undefined
-  readonly onNotice?: ((kind: 'lock-waiting' | 'stale-lock-removed' | 'warning', message: string) => void) | undefined
+  readonly onNotice?:
+    ((kind: 'lock-waiting' | 'stale-lock-removed' | 'warning', message: string) => void) | undefined
 }
 
 /** A lock held. `signal` fires when the caller's signal does or when the lock can no longer be kept. */
@@ -75,7 +76,10 @@ export async function acquireLock(store: LockStore, options: LockOptions): Promi
 }
 
 /** @see restic-commands spec, unlock: removes stale locks, or all; the number removed. */
-export async function removeLocks(store: LockStore, options: { readonly all: boolean; readonly signal?: AbortSignal | undefined }): Promise<number> {
+export async function removeLocks(
+  store: LockStore,
+  options: { readonly all: boolean; readonly signal?: AbortSignal | undefined },
+): Promise<number> {
   let removed = 0
   for await (const { id } of store.list(options.signal)) {
     if (!options.all && !(await isStaleById(store, id, options.signal))) continue
@@ -109,10 +113,20 @@ async function tryLock(store: LockStore, options: LockOptions): Promise<Lock> {
 }
 
 function ownLock(exclusive: boolean): LockFile {
-  return { time: timeFromDate(new Date()), exclusive, hostname: hostname(), pid: process.pid, ...currentUser() }
+  return {
+    time: timeFromDate(new Date()),
+    exclusive,
+    hostname: hostname(),
+    pid: process.pid,
+    ...currentUser(),
+  }
 }
 
-async function checkForConflicts(store: LockStore, options: LockOptions, ownId: Id | undefined): Promise<void> {
+async function checkForConflicts(
+  store: LockStore,
+  options: LockOptions,
+  ownId: Id | undefined,
+): Promise<void> {
   for await (const { id, size } of store.list(options.signal)) {
     if (id === ownId || size === 0) continue
     const lock = await loadLock(store, id, options)

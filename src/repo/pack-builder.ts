@@ -5,7 +5,13 @@
 import { CorruptDataError } from '../errors.ts'
 import type { Codec } from './codec.ts'
 import { idFromBytes, type Id } from './format/id.ts'
-import { encodePackHeader, headerEntrySize, parsePackHeader, type BlobType, type PackedBlob } from './format/pack-header.ts'
+import {
+  encodePackHeader,
+  headerEntrySize,
+  parsePackHeader,
+  type BlobType,
+  type PackedBlob,
+} from './format/pack-header.ts'
 
 /** A complete pack file, ready to be stored under its ID. */
 export interface FinishedPack {
@@ -101,7 +107,10 @@ export class PackBuilder {
     const blobs = parsePackHeader(this.#codec.open(sealed, 'pack header to be saved'))
     const same =
       blobs.length === this.#blobs.length &&
-      this.#blobs.every((blob, i) => blobs[i]?.id === blob.id && blobs[i].offset === blob.offset && blobs[i].length === blob.length)
+      this.#blobs.every(
+        (blob, i) =>
+          blobs[i]?.id === blob.id && blobs[i].offset === blob.offset && blobs[i].length === blob.length,
+      )
     if (!same) throw new CorruptDataError('pack header to be saved', 'it does not decode to what was encoded')
   }
 
@@ -109,7 +118,9 @@ export class PackBuilder {
     const needed = this.#length + bytes
     if (needed <= this.#buffer.length) return
     const headroom = this.#headerBytes + SEAL_OVERHEAD + HEADER_LENGTH_BYTES
-    const grown = new Uint8Array(Math.max(needed + headroom, Math.min(this.#buffer.length * 2, needed + (8 << 20))))
+    const grown = new Uint8Array(
+      Math.max(needed + headroom, Math.min(this.#buffer.length * 2, needed + (8 << 20))),
+    )
     grown.set(this.#buffer.subarray(0, this.#length))
     this.#buffer = grown
   }

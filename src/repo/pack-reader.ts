@@ -104,13 +104,15 @@ export async function readPackHeader(
   signal?: AbortSignal,
 ): Promise<PackedBlob[]> {
   const what = `pack ${packId}`
-  if (size < HEADER_LENGTH_BYTES + SEAL_OVERHEAD) throw new CorruptDataError(what, `it is only ${size} bytes long`)
+  if (size < HEADER_LENGTH_BYTES + SEAL_OVERHEAD)
+    throw new CorruptDataError(what, `it is only ${size} bytes long`)
   const handle = { type: 'pack', name: packId } as const
   const eager = Math.min(size, EAGER_HEADER_BYTES)
   let tail = await context.backend.read(handle, { offset: size - eager, length: eager }, signal)
   const headerLength = headerLengthOf(tail, size, what)
   const needed = headerLength + HEADER_LENGTH_BYTES
-  if (needed > tail.length) tail = await context.backend.read(handle, { offset: size - needed, length: needed }, signal)
+  if (needed > tail.length)
+    tail = await context.backend.read(handle, { offset: size - needed, length: needed }, signal)
   const sealed = tail.subarray(tail.length - needed, tail.length - HEADER_LENGTH_BYTES)
   return parsePackHeader(context.codec.open(sealed, `header of ${what}`))
 }

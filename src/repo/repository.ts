@@ -165,7 +165,10 @@ export class Repository {
 
   // Whole files
 
-  list(type: HashedFileType, signal?: AbortSignal): AsyncIterable<{ readonly id: Id; readonly size: number }> {
+  list(
+    type: HashedFileType,
+    signal?: AbortSignal,
+  ): AsyncIterable<{ readonly id: Id; readonly size: number }> {
     return listFiles(this.backend, type, signal)
   }
 
@@ -418,10 +421,13 @@ async function readConfig(backend: Backend, signal: AbortSignal | undefined): Pr
     sealed = await backend.read(CONFIG_HANDLE, undefined, signal)
   } catch (error) {
     if (!(error instanceof FileNotFoundError)) throw error
-    throw new RepositoryNotFoundError(`repository does not exist: unable to open config file: ${error.message}`, {
-      cause: error,
-      hint: `Is there a repository at the following location?\n${backend.location}`,
-    })
+    throw new RepositoryNotFoundError(
+      `repository does not exist: unable to open config file: ${error.message}`,
+      {
+        cause: error,
+        hint: `Is there a repository at the following location?\n${backend.location}`,
+      },
+    )
   }
   if (sealed.length === 0) throw new CorruptDataError('config', 'the file is empty')
   return sealed

@@ -32,7 +32,9 @@ export async function readHashed(
   if (idFromBytes(store.crypto.sha256(bytes)) === id) return bytes
   const again = await store.backend.read(handle, undefined, signal)
   if (idFromBytes(store.crypto.sha256(again)) === id) return again
-  throw new CorruptDataError(`${type} ${id}`, 'its content does not match its name', { hint: REPAIR_HINTS[type] })
+  throw new CorruptDataError(`${type} ${id}`, 'its content does not match its name', {
+    hint: REPAIR_HINTS[type],
+  })
 }
 
 const REPAIR_HINTS: Record<HashedFileType, string> = {
@@ -59,7 +61,12 @@ export async function writeHashed(
  * The one file of a type whose ID starts with `prefix`; a whole ID is taken without a look at the store.
  * @throws NotFoundError where none does, InvalidInputError where several do
  */
-export async function resolvePrefix(backend: Backend, type: HashedFileType, prefix: string, signal?: AbortSignal): Promise<Id> {
+export async function resolvePrefix(
+  backend: Backend,
+  type: HashedFileType,
+  prefix: string,
+  signal?: AbortSignal,
+): Promise<Id> {
   if (isId(prefix)) return prefix
   const matches: Id[] = []
   if (/^[0-9a-f]+$/.test(prefix)) {

@@ -13,6 +13,9 @@ export async function createTestRepository(
   return { backend, repository: await createTestRepositoryIn(backend, options) }
 }
 
-export function createTestRepositoryIn(backend: Backend, options: Partial<CreateOptions> = {}): Promise<Repository> {
+export function createTestRepositoryIn(
+  backend: Backend,
+  options: Partial<CreateOptions> = {},
+): Promise<Repository> {
   return Repository.create(backend, { password: TEST_PASSWORD, scrypt: FAST_SCRYPT, ...options })
 }

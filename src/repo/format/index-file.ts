@@ -1,0 +1,219 @@
+/**
+ * Index files: which blobs lie in which packs (format spec §8). They make up nearly all that is read when a repository
+ * is opened, so the reader hands numbers to a visitor and makes no object per blob.
+ */
+import { CorruptDataError } from '../../errors.ts'
+import { ID_BYTES, idFromBytes, type Id } from './id.ts'
+import { JsonScanner } from './json-scanner.ts'
+import { KnownStrings } from './known-strings.ts'
+import { SEAL_OVERHEAD_BYTES, type PackedBlob } from './pack-header.ts'
+
+/** A pack and the blobs in it, in any order. */
+export interface IndexPack {
+  readonly id: Id
+  readonly blobs: readonly PackedBlob[]
+}
+
+/** The contents of an index file. */
+export interface IndexFile {
+  readonly packs: IndexPack[]
+  /** Index files this one replaced, as restic up to 0.16 recorded it; later ones ignore it. */
+  readonly supersedes: Id[]
+}
+
+/** Is called for each pack, and after it for each of the pack's blobs. IDs are 32 bytes, overwritten by the next call. */
+export interface IndexVisitor {
+  pack(id: Uint8Array): void
+  /** `type` is 0 for data and 1 for tree; `uncompressedLength` is 0 where the blob is stored plain. */
+  blob(id: Uint8Array, type: 0 | 1, offset: number, length: number, uncompressedLength: number): void
+  /** An index file this one replaced. */
+  supersedes?(id: Uint8Array): void
+}
+
+const WHAT = 'index file'
+const UINT32_MAX = 0xffff_ffff
+
+const FILE_KEYS = new KnownStrings(['supersedes', 'packs'])
+const PACK_KEYS = new KnownStrings(['id', 'blobs'])
+const BLOB_KEYS = new KnownStrings(['id', 'type', 'offset', 'length', 'uncompressed_length'])
+const BLOB_TYPES = new KnownStrings(['data', 'tree'])
+const ID = 0
+const TYPE = 1
+const OFFSET = 2
+const LENGTH = 3
+/** Blob members without which it could not be found. */
+const REQUIRED_BLOB_KEYS: number = (1 << ID) | (1 << TYPE) | (1 << LENGTH)
+
+/** The JSON of an index file. */
+export function encodeIndexFile(
+  packs: readonly IndexPack[],
+  options: { readonly supersedes?: readonly Id[] | undefined } = {},
+): Uint8Array {
+  const supersedes = options.supersedes ?? []
+  const parts: string[] =
+    supersedes.length > 0 ? [`{"supersedes":["${supersedes.join('","')}"],"packs":[`] : ['{"packs":[']
+  let separator = ''
+  for (const pack of packs) {
+    parts.push(`${separator}{"id":"${pack.id}","blobs":[${pack.blobs.map(encodeBlob).join(',')}]}`)
+    separator = ','
+  }
+  parts.push(']}\n')
+  return new TextEncoder().encode(parts.join(''))
+}
+
+function encodeBlob(blob: PackedBlob): string {
+  const uncompressed =
+    blob.uncompressedLength === 0 ? '' : `,"uncompressed_length":${blob.uncompressedLength}`
+  return `{"id":"${blob.id}","type":"${blob.type}","offset":${blob.offset},"length":${blob.length}${uncompressed}}`
+}
+
+/**
+ * Parses an index file's JSON.
+ * @throws CorruptDataError
+ */
+export function parseIndexFile(bytes: Uint8Array): IndexFile {
+  const packs: IndexPack[] = []
+  const supersedes: Id[] = []
+  let blobs: PackedBlob[] = []
+  scanIndexFile(bytes, {
+    pack: (id) => {
+      blobs = []
+      packs.push({ id: idFromBytes(id), blobs })
+    },
+    // oxlint-disable-next-line max-params -- an object per blob is what the visitor is there to avoid
+    blob: (id, type, offset, length, uncompressedLength) => {
+      blobs.push({
+        type: type === 0 ? 'data' : 'tree',
+        id: idFromBytes(id),
+        offset,
+        length,
+        uncompressedLength,
+      })
+    },
+    supersedes: (id) => supersedes.push(idFromBytes(id)),
+  })
+  return { packs, supersedes }
+}
+
+/**
+ * Steps through an index file's JSON and tells the visitor what it finds.
+ * @throws CorruptDataError, at which point the visitor may have been told of earlier packs
+ */
+export function scanIndexFile(bytes: Uint8Array, visitor: IndexVisitor): void {
+  new IndexScan(bytes, visitor).run()
+}
+
+class IndexScan {
+  readonly #scanner: JsonScanner
+  readonly #visitor: IndexVisitor
+  readonly #packId = new Uint8Array(ID_BYTES)
+  readonly #blobId = new Uint8Array(ID_BYTES)
+
+  constructor(bytes: Uint8Array, visitor: IndexVisitor) {
+    this.#scanner = new JsonScanner(bytes, WHAT)
+    this.#visitor = visitor
+  }
+
+  run(): void {
+    const scanner = this.#scanner
+    if (scanner.peek() === 0x5b) throw new CorruptDataError(WHAT, 'it has the format of before 2015')
+    scanner.enterObject()
+    for (let first = true; scanner.nextMember(first); first = false) {
+      const key = FILE_KEYS.find(scanner, 1)
+      if (key < 0) scanner.skipValue()
+      else if (!scanner.takeNull()) this.#list(key === 1)
+    }
+    scanner.expectEnd()
+  }
+
+  #list(ofPacks: boolean): void {
+    const scanner = this.#scanner
+    scanner.enterArray()
+    for (let first = true; scanner.nextElement(first); first = false) {
+      if (ofPacks) this.#pack()
+      else {
+        scanner.readIdInto(this.#packId)
+        this.#visitor.supersedes?.(this.#packId)
+      }
+    }
+  }
+
+  /** A pack's blobs are told after its ID, wherever that stands. */
+  #pack(): void {
+    const scanner = this.#scanner
+    let seen = 0
+    let skippedBlobs = -1
+    scanner.enterObject()
+    for (let first = true; scanner.nextMember(first); first = false) {
+      const key = PACK_KEYS.find(scanner, seen & 1)
+      if (key < 0) {
+        scanner.skipValue()
+        continue
+      }
+      if (seen & (1 << key)) scanner.fail('a pack has a member twice')
+      seen |= 1 << key
+      if (key === 0) {
+        scanner.readIdInto(this.#packId)
+        this.#visitor.pack(this.#packId)
+      } else if (seen & 1) this.#blobs()
+      else {
+        scanner.peek()
+        skippedBlobs = scanner.position
+        scanner.skipValue()
+      }
+    }
+    if ((seen & 1) === 0) scanner.fail('a pack without ID ends')
+    if (skippedBlobs >= 0) this.#blobsAt(skippedBlobs)
+  }
+
+  #blobsAt(position: number): void {
+    const { position: end } = this.#scanner
+    this.#scanner.position = position
+    this.#blobs()
+    this.#scanner.position = end
+  }
+
+  #blobs(): void {
+    const scanner = this.#scanner
+    if (scanner.takeNull()) return
+    scanner.enterArray()
+    for (let first = true; scanner.nextElement(first); first = false) this.#blob()
+  }
+
+  #blob(): void {
+    const scanner = this.#scanner
+    let type: 0 | 1 = 0
+    let offset = 0
+    let length = 0
+    let uncompressedLength = 0
+    let seen = 0
+    let key = -1
+    scanner.enterObject()
+    for (let first = true; scanner.nextMember(first); first = false) {
+      key = BLOB_KEYS.find(scanner, key + 1)
+      if (key < 0) {
+        scanner.skipValue()
+        continue
+      }
+      seen |= 1 << key
+      if (key === ID) scanner.readIdInto(this.#blobId)
+      else if (key === TYPE) type = this.#blobType()
+      else {
+        const value = scanner.readUint(UINT32_MAX)
+        if (key === OFFSET) offset = value
+        else if (key === LENGTH) length = value
+        else uncompressedLength = value
+      }
+    }
+    if ((seen & REQUIRED_BLOB_KEYS) !== REQUIRED_BLOB_KEYS)
+      scanner.fail('a blob without ID, type or length ends')
+    if (length < SEAL_OVERHEAD_BYTES) scanner.fail(`a blob of impossible length ${length} ends`)
+    this.#visitor.blob(this.#blobId, type, offset, length, uncompressedLength)
+  }
+
+  #blobType(): 0 | 1 {
+    this.#scanner.scanString()
+    const type = BLOB_TYPES.find(this.#scanner, 0)
+    return type === 0 || type === 1 ? type : this.#scanner.fail('a blob type that is neither data nor tree')
+  }
+}

@@ -1,0 +1,389 @@
+/**
+ * Walks the targets beside the parent snapshot's trees and saves what changed (format spec §12.2–12.3). Trees are
+ * saved bottom-up: a folder's tree is encoded as soon as its entries are done, so that only the folders on the path
+ * to the current entry are in memory.
+ */
+import { posix } from 'node:path'
+import { Chunker } from '../../chunker/chunker.ts'
+import { AbortedError, LockLostError, ResticError, SourceError, throwIfAborted } from '../../errors.ts'
+import type { Id } from '../format/id.ts'
+import { sameInstant } from '../format/time.ts'
+import { encodeTree, type Node } from '../format/tree.ts'
+import type { Repository } from '../repository.ts'
+import type { BackupFilter } from './backup-excludes.ts'
+import type { BackupSource, SourceFile, SourceStat } from './backup-source.ts'
+import {
+  actionFor,
+  addItemStatistics,
+  countNode,
+  emptyBackupStatistics,
+  emptyItemStatistics,
+  type BackupStatistics,
+  type ItemAction,
+  type ItemStatistics,
+} from './backup-statistics.ts'
+import { sortedChildren, type TargetTree } from './backup-targets.ts'
+import { ChunkBuffer } from './chunk-buffer.ts'
+import type { ItemError, Pacer } from './operation.ts'
+
+/** A file or folder that is done. `path` is the one within the snapshot; folders end with a slash. */
+export interface ArchivedItem extends ItemStatistics {
+  readonly path: string
+  readonly action: ItemAction
+  readonly isDir: boolean
+  readonly durationSeconds: number
+}
+
+export interface ArchiverOptions {
+  readonly repository: Repository
+  readonly source: BackupSource
+  readonly filter: BackupFilter
+  readonly pacer: Pacer
+  readonly signal?: AbortSignal | undefined
+  readonly withAtime: boolean
+  readonly ignoreInode: boolean
+  readonly ignoreCtime: boolean
+  /** Save nothing, only count: `--dry-run`. */
+  readonly dryRun: boolean
+  readonly onError: (error: ItemError) => void
+  readonly onItem?: ((item: ArchivedItem) => void) | undefined
+  /** Plaintext bytes looked at, whether read or taken over from the parent. */
+  readonly onBytes: (bytes: number) => void
+  readonly onStartFile: (path: string) => void
+}
+
+/** What becomes of an entry: a node, or nothing (excluded, vanished, failed and reported). */
+type Saved = Node | undefined
+
+export class Archiver {
+  readonly statistics: BackupStatistics = emptyBackupStatistics()
+  readonly #options: ArchiverOptions
+  readonly #chunks: ChunkBuffer
+  /** With `dryRun`: blobs that would have been saved by now. */
+  readonly #imagined = new Set<string>()
+
+  constructor(options: ArchiverOptions) {
+    this.#options = options
+    this.#chunks = new ChunkBuffer(new Chunker(options.repository.config.chunkerPolynomial))
+  }
+
+  /**
+   * Saves the whole snapshot tree.
+   * @param parentTree root tree of the parent snapshot
+   * @returns ID of the root tree
+   * @throws SourceError where nothing at all was saved
+   */
+  async archive(targets: TargetTree, parentTree: Id | undefined): Promise<Id> {
+    const previous = await this.#loadParent('/', parentTree)
+    const { nodes } = await this.#saveLevel('/', targets, previous)
+    if (nodes.length === 0) throw new SourceError('unable to save snapshot: snapshot is empty')
+    const item = emptyItemStatistics()
+    const root = await this.#saveTree(nodes, item)
+    addItemStatistics(this.statistics, item)
+    return root
+  }
+
+  /** The entries of one level above or at the targets. */
+  async #saveLevel(
+    snapshotPath: string,
+    level: TargetTree,
+    previous: PreviousTree,
+  ): Promise<{ nodes: Node[] }> {
+    const nodes: Node[] = []
+    for (const [name, child] of sortedChildren(level)) {
+      throwIfAborted(this.#options.signal)
+      const path = posix.join(snapshotPath, name)
+      const node =
+        child.path === undefined
+          ? await this.#guard(path, () => this.#saveUpperFolder(path, name, child, previous.find(name)))
+          : await this.#guard(child.path, () =>
+              this.#saveEntry(path, name, child.path ?? '', previous.find(name), child.explicit),
+            )
+      if (node !== undefined) nodes.push(node)
+    }
+    return { nodes }
+  }
+
+  /** A folder on the way to a target: only what leads to targets is in it. */
+  async #saveUpperFolder(
+    path: string,
+    name: string,
+    level: TargetTree,
+    previous: Node | undefined,
+  ): Promise<Saved> {
+    const started = performance.now()
+    const metadataPath = level.metadataPath ?? path
+    const { source } = this.#options
+    const stat = source.lstat(metadataPath)
+    const target = stat.kind === 'symlink' ? source.resolve(metadataPath) : { path: metadataPath, stat }
+    if (target.stat.kind !== 'dir') throw new SourceError(`path is not a directory: ${metadataPath}`)
+    const node = this.#toNode(target.path, name, target.stat, true)
+    const oldTree = await this.#loadParent(path, previous?.subtree ?? undefined)
+    const { nodes } = await this.#saveLevel(path, level, oldTree)
+    return this.#finishFolder(path, { ...node, subtree: null }, nodes, { previous, started })
+  }
+
+  async #saveEntry(
+    path: string,
+    name: string,
+    target: string,
+    previous: Node | undefined,
+    explicit: boolean,
+  ): Promise<Saved> {
+    const { source, filter, pacer } = this.#options
+    if (pacer.isDue) await pacer.pause()
+    const absolute = source.absolute(target)
+    if (!explicit && !filter.selectByName(absolute)) return undefined
+    let stat: SourceStat
+    try {
+      stat = source.lstat(target)
+    } catch (error) {
+      if (source.isMissing(error)) return undefined // gone since its folder was listed
+      throw error
+    }
+    if (!explicit && !filter.select(absolute, stat)) return undefined
+    switch (stat.kind) {
+      case 'file':
+        return this.#saveFile(path, name, target, { stat, previous })
+      case 'dir':
+        return this.#saveFolder(path, name, target, { stat, previous })
+      case 'socket':
+        return undefined
+      case 'symlink':
+      case 'other':
+        return this.#toNode(target, name, stat, false)
+    }
+  }
+
+  async #saveFolder(
+    path: string,
+    name: string,
+    target: string,
+    known: { readonly stat: SourceStat; readonly previous: Node | undefined },
+  ): Promise<Saved> {
+    const started = performance.now()
+    const node = this.#toNode(target, name, known.stat, false)
+    const names = this.#options.source.listNames(target)
+    const oldTree = await this.#loadParent(path, known.previous?.subtree ?? undefined)
+    const nodes: Node[] = []
+    let lastName: string | undefined
+    for (const entry of names) {
+      throwIfAborted(this.#options.signal)
+      if (entry === lastName) continue
+      lastName = entry
+      const entryTarget = joinPath(target, entry)
+      const saved = await this.#guard(entryTarget, () =>
+        this.#saveEntry(posix.join(path, entry), entry, entryTarget, oldTree.find(entry), false),
+      )
+      if (saved !== undefined) nodes.push(saved)
+    }
+    return this.#finishFolder(path, node, nodes, { previous: known.previous, started })
+  }
+
+  async #finishFolder(
+    path: string,
+    node: Node,
+    nodes: readonly Node[],
+    from: { readonly previous: Node | undefined; readonly started: number },
+  ): Promise<Node> {
+    const item = emptyItemStatistics()
+    const saved: Node = { ...node, subtree: await this.#saveTree(nodes, item) }
+    this.#track(`${path}/`, saved, { ...from, item })
+    return saved
+  }
+
+  async #saveFile(
+    path: string,
+    name: string,
+    target: string,
+    known: { readonly stat: SourceStat; readonly previous: Node | undefined },
+  ): Promise<Saved> {
+    const started = performance.now()
+    const { previous, stat } = known
+    const { source, repository } = this.#options
+    if (previous !== undefined && this.#isUnchanged(stat, previous)) {
+      const content = previous.content ?? []
+      if (content.every((id) => repository.hasBlob('data', id))) {
+        const node: Node = { ...this.#toNode(target, name, stat, false), content, size: previous.size }
+        this.#options.onBytes(previous.size)
+        this.#trackAs(path, node, 'unchanged', { started, item: emptyItemStatistics() })
+        return node
+      }
+      const lost = new SourceError(
+        `parts of ${target} not found in the repository index; storing the file again`,
+      )
+      this.#options.onError({ item: source.absolute(target), during: 'archival', error: lost })
+    }
+    this.#options.onStartFile(path)
+    const file = source.open(target)
+    try {
+      if (file.stat.kind !== 'file')
+        throw new SourceError(`file "${target}" changed type, refusing to archive`)
+      const node = this.#toNode(target, name, file.stat, false)
+      const item = emptyItemStatistics()
+      const { content, size } = await this.#saveContent(file, item)
+      const saved: Node = { ...node, content, size }
+      this.#track(path, saved, { previous, started, item })
+      return saved
+    } finally {
+      file.close()
+    }
+  }
+
+  async #saveContent(file: SourceFile, item: ItemStatistics): Promise<{ content: Id[]; size: number }> {
+    const chunks = this.#chunks
+    const content: Id[] = []
+    let size = 0
+    chunks.reset()
+    for (;;) {
+      const reading = file.read(chunks.room())
+      const length = typeof reading === 'number' ? reading : await reading
+      if (length === 0) break
+      size += length
+      chunks.filled(length)
+      this.#options.onBytes(length)
+      for (let chunk = chunks.next(); chunk !== undefined; chunk = chunks.next()) {
+        content.push(await this.#saveData(chunk, item))
+      }
+      if (this.#options.pacer.isDue) await this.#options.pacer.pause()
+    }
+    const rest = chunks.rest()
+    if (rest !== undefined) content.push(await this.#saveData(rest, item))
+    return { content, size }
+  }
+
+  async #saveData(chunk: Uint8Array, item: ItemStatistics): Promise<Id> {
+    const { id, isNew, packedLength } = await this.#saveBlob('data', chunk)
+    if (isNew) {
+      item.dataBlobs += 1
+      item.dataSize += chunk.length
+      item.dataSizeInRepo += packedLength
+    }
+    return id
+  }
+
+  async #saveTree(nodes: readonly Node[], item: ItemStatistics): Promise<Id> {
+    const bytes = encodeTree(nodes)
+    const { id, isNew, packedLength } = await this.#saveBlob('tree', bytes)
+    if (isNew) {
+      item.treeBlobs += 1
+      item.treeSize += bytes.length
+      item.treeSizeInRepo += packedLength
+    }
+    return id
+  }
+
+  async #saveBlob(
+    type: 'data' | 'tree',
+    bytes: Uint8Array,
+  ): Promise<{ id: Id; isNew: boolean; packedLength: number }> {
+    const { repository, dryRun } = this.#options
+    if (!dryRun) return repository.saveBlob(type, bytes)
+    const id = repository.codec.idOf(bytes)
+    const isNew = !repository.hasBlob(type, id) && !this.#imagined.has(type + id)
+    if (!isNew) return { id, isNew, packedLength: 0 }
+    this.#imagined.add(type + id)
+    return { id, isNew, packedLength: repository.codec.measureBlob(type, id, bytes) }
+  }
+
+  #isUnchanged(stat: SourceStat, previous: Node): boolean {
+    const { ignoreCtime, ignoreInode } = this.#options
+    return (
+      previous.type === 'file' &&
+      previous.size === stat.size &&
+      sameInstant(previous.mtime, stat.mtime) &&
+      (ignoreCtime || ignoreInode || sameInstant(previous.ctime, stat.ctime)) &&
+      (ignoreInode || previous.inode === stat.inode)
+    )
+  }
+
+  #toNode(target: string, name: string, stat: SourceStat, ignoreXattrListError: boolean): Node {
+    const { source, withAtime, onError } = this.#options
+    const node = source.toNode(target, name, stat, {
+      ignoreXattrListError,
+      onWarning: (error) => onError({ item: source.absolute(target), during: 'archival', error }),
+    })
+    return withAtime ? node : { ...node, atime: node.mtime }
+  }
+
+  #track(
+    path: string,
+    node: Node,
+    from: { readonly previous: Node | undefined; readonly started: number; readonly item: ItemStatistics },
+  ): void {
+    this.#trackAs(path, node, actionFor(from.previous, node), from)
+  }
+
+  #trackAs(
+    path: string,
+    node: Node,
+    action: ItemAction,
+    from: { readonly started: number; readonly item: ItemStatistics },
+  ): void {
+    addItemStatistics(this.statistics, from.item)
+    countNode(this.statistics, node, action)
+    const { onItem } = this.#options
+    if (onItem === undefined) return
+    const durationSeconds = (performance.now() - from.started) / 1000
+    onItem({ path, action, isDir: node.type === 'dir', durationSeconds, ...from.item })
+  }
+
+  /** An entry that fails is reported and left out; what fails the repository or stops the run goes up. */
+  async #guard(item: string, save: () => Promise<Saved>): Promise<Saved> {
+    try {
+      return await save()
+    } catch (error) {
+      if (!isItemFailure(error)) throw error
+      this.#options.onError({ item: this.#options.source.absolute(item), during: 'archival', error })
+      return undefined
+    }
+  }
+
+  /** A parent tree that cannot be read costs time, not data: everything below is read again. */
+  async #loadParent(path: string, id: Id | undefined): Promise<PreviousTree> {
+    if (id === undefined) return NO_TREE
+    try {
+      return new LoadedTree(await this.#options.repository.loadTree(id, this.#options.signal))
+    } catch (error) {
+      if (!(error instanceof ResticError) || error instanceof AbortedError) throw error
+      const text = `tree ${id} could not be loaded; the repository could be damaged: ${error.message}`
+      this.#options.onError({
+        item: path,
+        during: 'archival',
+        error: new SourceError(text, { cause: error }),
+      })
+      return NO_TREE
+    }
+  }
+}
+
+/** The parent snapshot's nodes of one folder, asked for in ascending order of names. */
+interface PreviousTree {
+  find(name: string): Node | undefined
+}
+
+const NO_TREE: PreviousTree = { find: () => undefined }
+
+class LoadedTree implements PreviousTree {
+  readonly #nodes: Map<string, Node>
+
+  constructor(nodes: readonly Node[]) {
+    this.#nodes = new Map(nodes.map((node) => [node.name, node]))
+  }
+
+  find(name: string): Node | undefined {
+    return this.#nodes.get(name)
+  }
+}
+
+/** Trouble of the source concerns one entry; trouble of the repository concerns everything. */
+function isItemFailure(error: unknown): error is Error {
+  if (error instanceof LockLostError || error instanceof AbortedError) return false
+  if (error instanceof SourceError) return true
+  return error instanceof Error && 'syscall' in error
+}
+
+/** As posix.join, without cleaning: it is called for every entry. */
+function joinPath(dir: string, name: string): string {
+  return dir.endsWith('/') ? dir + name : `${dir}/${name}`
+}

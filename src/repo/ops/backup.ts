@@ -1,0 +1,308 @@
+/**
+ * Makes a snapshot. What is written becomes reachable in an order that survives a kill at any point: packs, index
+ * files, the snapshot, and last the lock goes (format spec §12.5).
+ */
+import { hostname } from 'node:os'
+import { AbortedError, SourceError } from '../../errors.ts'
+import type { Id } from '../format/id.ts'
+import type { Snapshot } from '../format/snapshot.ts'
+import { timeFromDate, type Time } from '../format/time.ts'
+import { currentUser } from '../keys.ts'
+import type { Repository } from '../repository.ts'
+import { Archiver, type ArchivedItem } from './archiver.ts'
+import { createBackupFilter, type ExcludeOptions } from './backup-excludes.ts'
+import { findParent } from './backup-parent.ts'
+import { scanTargets, type ScanTotals } from './backup-scan.ts'
+import { StreamSource, type BackupSource } from './backup-source.ts'
+import type { BackupStatistics } from './backup-statistics.ts'
+import { buildTargetTree, cleanPath, resolveTargets, type TargetTree } from './backup-targets.ts'
+import { LocalSource } from './local-source.ts'
+import { Pacer, type ItemError } from './operation.ts'
+import type { GroupBy } from './snapshot-groups.ts'
+import { findSnapshot, loadSnapshots, type SnapshotRecord } from './snapshots.ts'
+
+/** One file made of a stream instead of paths. */
+export interface BackupStream {
+  readonly stream: AsyncIterable<Uint8Array>
+  /** Path of the file in the snapshot. */
+  readonly filename: string
+}
+
+/** How far a backup is. Totals are known once the scan has come so far. */
+export interface BackupProgress {
+  readonly filesDone: number
+  readonly bytesDone: number
+  readonly errorCount: number
+  readonly currentFiles: readonly string[]
+  readonly totals: ScanTotals | undefined
+  readonly isScanFinished: boolean
+  readonly bytesStored: number
+}
+
+export interface BackupOptions extends ExcludeOptions {
+  /** Files and folders, absolute or relative to the working directory. Not used with `input`. */
+  readonly paths?: readonly string[] | undefined
+  readonly input?: BackupStream | undefined
+  readonly tags?: readonly string[] | undefined
+  readonly hostname?: string | undefined
+  readonly time?: Date | undefined
+  /** ID, prefix or `latest`; by default the newest snapshot that fits `groupBy`. */
+  readonly parent?: string | undefined
+  /** Read everything again, compare with nothing. */
+  readonly force?: boolean | undefined
+  readonly groupBy?: readonly GroupBy[] | undefined
+  readonly dryRun?: boolean | undefined
+  readonly skipIfUnchanged?: boolean | undefined
+  readonly withAtime?: boolean | undefined
+  readonly ignoreInode?: boolean | undefined
+  readonly ignoreCtime?: boolean | undefined
+  /** Do not count beforehand what there is to do. */
+  readonly noScan?: boolean | undefined
+  /** Exclude patterns to record in the snapshot; `excludes` by default. */
+  readonly recordedExcludes?: readonly string[] | undefined
+  /** What the snapshot says made it. */
+  readonly programVersion?: string | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onError?: ((error: ItemError) => void) | undefined
+  readonly onItem?: ((item: ArchivedItem) => void) | undefined
+  readonly onProgress?: ((progress: BackupProgress) => void) | undefined
+  readonly onParent?: ((parent: SnapshotRecord | undefined) => void) | undefined
+  readonly onLoadIndex?: ((done: number, total: number) => void) | undefined
+  readonly onScanFinished?: ((totals: ScanTotals, seconds: number) => void) | undefined
+}
+
+export interface BackupResult {
+  /** Undefined with `dryRun` and where `skipIfUnchanged` applied. */
+  readonly snapshotId: Id | undefined
+  readonly tree: Id
+  readonly parent: SnapshotRecord | undefined
+  readonly statistics: BackupStatistics
+  /** Items that could not be saved; the snapshot is there all the same. */
+  readonly errorCount: number
+  readonly backupStart: Time
+  readonly backupEnd: Time
+  readonly durationSeconds: number
+}
+
+const PROGRAM_VERSION = 'restic-ts'
+
+/**
+ * Backs up paths or a stream into one snapshot.
+ * @throws SourceError where nothing can be saved; RepositoryLockedError, BackendError, AbortedError, LockLostError
+ */
+export async function backup(repository: Repository, options: BackupOptions): Promise<BackupResult> {
+  // A dry run writes nothing, so it needs nobody to keep away.
+  if (options.dryRun === true) return new BackupRun(repository, options, options.signal).run()
+  const lock = await repository.lock(false, options.signal)
+  try {
+    return await new BackupRun(repository, options, lock.signal).run()
+  } finally {
+    repository.abandonWriting()
+    await lock.release()
+  }
+}
+
+class BackupRun {
+  readonly #repository: Repository
+  readonly #options: BackupOptions
+  readonly #signal: AbortSignal | undefined
+  readonly #started = new Date()
+  readonly #time: Time
+  readonly #hostname: string
+  readonly #source: BackupSource
+  #errorCount = 0
+  #bytesDone = 0
+  #bytesStored = 0
+  #currentFile = ''
+  #totals: ScanTotals | undefined
+  #scanFinished = false
+
+  constructor(repository: Repository, options: BackupOptions, signal: AbortSignal | undefined) {
+    this.#repository = repository
+    this.#options = options
+    this.#signal = signal
+    this.#time = timeFromDate(options.time ?? this.#started)
+    this.#hostname = options.hostname ?? hostname()
+    this.#source = this.#createSource()
+  }
+
+  async run(): Promise<BackupResult> {
+    const { input, paths = [] } = this.#options
+    const targets = input === undefined ? paths : [`/${input.filename}`]
+    if (targets.length === 0) throw new SourceError('nothing to backup, please specify source files/dirs')
+    // Snapshots before the index: blobs of any snapshot seen are then in the index as well.
+    const parent = await this.#findParent(targets)
+    this.#options.onParent?.(parent)
+    await this.#repository.loadIndex({ signal: this.#signal, onProgress: this.#options.onLoadIndex })
+
+    const list = (path: string): string[] => this.#source.listNames(path)
+    const tree = buildTargetTree(resolveTargets(targets, list), list)
+    const archiver = this.#createArchiver(targets)
+    const dryRun = this.#options.dryRun === true
+    if (!dryRun) {
+      this.#repository.startWriting({
+        signal: this.#signal,
+        onStored: (bytes) => (this.#bytesStored += bytes),
+      })
+    }
+    const root = await this.#archive(archiver, tree, parent)
+    if (!dryRun) await this.#repository.flush()
+    return this.#finish(root, parent, archiver.statistics, targets)
+  }
+
+  /** Archives with the scan beside it; whichever fails first stops the other. */
+  async #archive(archiver: Archiver, tree: TargetTree, parent: SnapshotRecord | undefined): Promise<Id> {
+    const scanControl = new AbortController()
+    const scan = this.#scan(tree, archiver, scanControl.signal)
+    try {
+      const root = await archiver.archive(tree, parent?.snapshot.tree)
+      this.#report(archiver)
+      return root
+    } finally {
+      scanControl.abort()
+      await scan
+    }
+  }
+
+  #createSource(): BackupSource {
+    const { input } = this.#options
+    if (input === undefined) return new LocalSource()
+    const { uid, gid } = currentUser()
+    return new StreamSource({ path: input.filename, stream: input.stream, time: this.#time, uid, gid })
+  }
+
+  #createArchiver(targets: readonly string[]): Archiver {
+    const { onProgress } = this.#options
+    const pacer = new Pacer(this.#signal, () => onProgress && this.#report(archiver))
+    const archiver: Archiver = new Archiver({
+      repository: this.#repository,
+      source: this.#source,
+      filter: this.#createFilter(targets),
+      pacer,
+      signal: this.#signal,
+      withAtime: this.#options.withAtime === true,
+      ignoreInode: this.#options.ignoreInode === true,
+      ignoreCtime: this.#options.ignoreCtime === true,
+      dryRun: this.#options.dryRun === true,
+      onError: (error) => {
+        this.#errorCount += 1
+        this.#options.onError?.(error)
+      },
+      onItem: this.#options.onItem,
+      onBytes: (bytes) => (this.#bytesDone += bytes),
+      onStartFile: (path) => (this.#currentFile = path),
+    })
+    return archiver
+  }
+
+  #createFilter(targets: readonly string[]): ReturnType<typeof createBackupFilter> {
+    const absolute = targets.map((target) => this.#source.absolute(cleanPath(target)))
+    return createBackupFilter(this.#source, absolute, this.#options, (message) => {
+      this.#repository.settings.onNotice?.({ kind: 'warning', message })
+    })
+  }
+
+  async #scan(tree: TargetTree, archiver: Archiver, signal: AbortSignal): Promise<void> {
+    const { onProgress, onScanFinished, noScan, input, paths = [] } = this.#options
+    if (noScan === true || input !== undefined || (onProgress === undefined && onScanFinished === undefined))
+      return
+    const started = performance.now()
+    try {
+      const totals = await scanTargets(tree, {
+        source: this.#source,
+        filter: this.#createFilter(paths),
+        pacer: new Pacer(signal, () => onProgress && this.#report(archiver)),
+        onError: (error) => this.#options.onError?.(error),
+        onTotals: (soFar) => (this.#totals = soFar),
+      })
+      this.#totals = totals
+      this.#scanFinished = true
+      onScanFinished?.(totals, (performance.now() - started) / 1000)
+    } catch (error) {
+      // The scan is for show: what is wrong with the source, the archiver finds and reports itself.
+      if (!(error instanceof AbortedError || error instanceof SourceError)) throw error
+    }
+  }
+
+  #report(archiver: Archiver): void {
+    this.#options.onProgress?.({
+      filesDone: archiver.statistics.totalFilesProcessed,
+      bytesDone: this.#bytesDone,
+      errorCount: this.#errorCount,
+      currentFiles: this.#currentFile === '' ? [] : [this.#currentFile],
+      totals: this.#totals,
+      isScanFinished: this.#scanFinished,
+      bytesStored: this.#bytesStored,
+    })
+  }
+
+  async #findParent(targets: readonly string[]): Promise<SnapshotRecord | undefined> {
+    const { force, input, parent } = this.#options
+    const signal = this.#signal
+    if (force === true || input !== undefined) return undefined
+    if (parent !== undefined) {
+      return (await findSnapshot(this.#repository, parent, { notAfter: this.#time, signal })).record
+    }
+    const records = await loadSnapshots(this.#repository, {
+      ...(signal === undefined ? {} : { signal }),
+      onError: ({ item, error }) => {
+        this.#repository.settings.onNotice?.({
+          kind: 'warning',
+          message: `Ignoring "${item}": ${error.message}`,
+        })
+      },
+    })
+    return findParent(records, {
+      groupBy: this.#options.groupBy ?? ['host', 'paths'],
+      hostname: this.#hostname,
+      paths: this.#absolutePaths(targets),
+      tags: this.#options.tags ?? [],
+      time: this.#time,
+    })
+  }
+
+  #absolutePaths(targets: readonly string[]): string[] {
+    return targets.map((target) => this.#source.absolute(cleanPath(target)))
+  }
+
+  async #finish(
+    tree: Id,
+    parent: SnapshotRecord | undefined,
+    statistics: BackupStatistics,
+    targets: readonly string[],
+  ): Promise<BackupResult> {
+    const backupStart = timeFromDate(this.#started)
+    const backupEnd = timeFromDate(new Date())
+    const isSkipped = this.#options.skipIfUnchanged === true && parent?.snapshot.tree === tree
+    let snapshotId: Id | undefined
+    if (!isSkipped && this.#options.dryRun !== true) {
+      const { username, uid, gid } = currentUser()
+      const snapshot: Snapshot = {
+        time: this.#time,
+        ...(parent === undefined ? {} : { parent: parent.id }),
+        tree,
+        paths: this.#absolutePaths(targets),
+        hostname: this.#hostname,
+        username,
+        uid,
+        gid,
+        excludes: [...(this.#options.recordedExcludes ?? this.#options.excludes ?? [])],
+        tags: [...(this.#options.tags ?? [])],
+        programVersion: this.#options.programVersion ?? PROGRAM_VERSION,
+        summary: { backupStart, backupEnd, ...statistics },
+      }
+      snapshotId = await this.#repository.saveSnapshot(snapshot, this.#signal)
+    }
+    const durationSeconds = (Date.now() - this.#started.getTime()) / 1000
+    return {
+      snapshotId,
+      tree,
+      parent,
+      statistics,
+      errorCount: this.#errorCount,
+      backupStart,
+      backupEnd,
+      durationSeconds,
+    }
+  }
+}

@@ -1,0 +1,87 @@
+/** Checks that everything snapshots refer to is there (format spec §17.3). Contents are not read but for the trees. */
+
+import { Bitmap } from '../bitmap.ts'
+import type { BlobIndex } from '../blob-index.ts'
+import { quoteName } from '../format/go-quote.ts'
+import type { Id } from '../format/id.ts'
+import type { Node } from '../format/tree.ts'
+import type { Repository } from '../repository.ts'
+import { messageOf, type CheckReport } from './check-report.ts'
+import { walkTrees } from './walk.ts'
+
+export interface CheckTreesOptions {
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((done: number, total: number) => void) | undefined
+}
+
+/** What a walk over the trees has seen. */
+export interface CheckedTrees {
+  readonly treeCount: number
+  /** Rows of the first copies of all blobs referred to and present. */
+  readonly used: Bitmap
+}
+
+/** The ID that stands for none, which no blob has. */
+const NULL_ID = '0'.repeat(64)
+
+/** Visits all trees below `roots` and reports what is wrong with them. */
+export async function checkTrees(
+  repo: Repository,
+  roots: readonly Id[],
+  report: CheckReport,
+  options: CheckTreesOptions,
+): Promise<CheckedTrees> {
+  const { index } = repo
+  const used = new Bitmap(index.blobCount)
+  let treeCount = 0
+  await walkTrees(repo, roots, {
+    ...options,
+    onTree: (id, nodes) => {
+      treeCount++
+      const row = index.rowOf('tree', id)
+      if (row >= 0) used.add(row)
+      for (const node of nodes) {
+        for (const problem of problemsOf(node, index, used)) {
+          report.error('tree', id, `tree ${id}: ${problem}`)
+        }
+      }
+    },
+    onTreeError: (id, error) => {
+      treeCount++
+      report.error('tree', id, `tree ${id}: ${messageOf(error)}`)
+    },
+  })
+  return { treeCount, used }
+}
+
+function problemsOf(node: Node, index: BlobIndex, used: Bitmap): string[] {
+  const problems: string[] = []
+  const name = `"${quoteName(node.name)}"`
+  switch (node.type) {
+    case 'file':
+      if (node.content === null) problems.push(`file ${name} has nil blob list`)
+      node.content?.forEach((id, position) => {
+        const row = index.rowOf('data', id)
+        if (row >= 0) used.add(row)
+        else if (id === NULL_ID) problems.push(`file ${name} blob ${position} has null ID`)
+        else problems.push(`file ${name} blob ${id} not found in index`)
+      })
+      break
+    case 'dir':
+      if (node.subtree === null) problems.push(`dir node ${name} has no subtree`)
+      else if (node.subtree === NULL_ID) problems.push(`dir node ${name} subtree id is null`)
+      break
+    case 'symlink':
+    case 'dev':
+    case 'chardev':
+    case 'fifo':
+    case 'socket':
+      break
+    case 'irregular':
+    case '':
+      problems.push(`node ${name} with invalid type "${node.type}"`)
+      break
+  }
+  if (node.name === '') problems.push('node with empty name')
+  return problems
+}

@@ -1,0 +1,254 @@
+/**
+ * What Node lacks of the C library: extended attributes, device files, nanosecond times, names of users and groups.
+ * Loaded at first need through koffi; where that fails (another system, no prebuilt binary) callers degrade.
+ * All paths are raw bytes.
+ */
+import { createRequire } from 'node:module'
+import { encodeRawName, decodeRawName } from '../format/raw-name.ts'
+
+/** A system call that failed, as Node's own errors look. */
+export class SystemCallError extends Error {
+  readonly code: string
+  readonly errno: number
+  readonly syscall: string
+
+  constructor(syscall: string, path: string, failure: { readonly code: string; readonly errno: number }) {
+    super(`${failure.code}: ${syscall} '${path}'`)
+    this.name = 'SystemCallError'
+    this.syscall = syscall
+    this.code = failure.code
+    this.errno = failure.errno
+  }
+}
+
+/** Symlinks are never followed by any of these. Each throws SystemCallError. */
+export interface Libc {
+  /** Names of the extended attributes, in the order the system lists them. */
+  listXattrs(path: string): string[]
+  getXattr(path: string, name: string): Uint8Array
+  setXattr(path: string, name: string, value: Uint8Array): void
+  removeXattr(path: string, name: string): void
+  /** Makes a device, fifo or socket; `mode` with file type bits. */
+  makeNode(path: string, mode: number, device: bigint): void
+  setTimes(path: string, atime: LibcTime, mtime: LibcTime): void
+  userName(uid: number): string | undefined
+  groupName(gid: number): string | undefined
+  userId(name: string): number | undefined
+  groupId(name: string): number | undefined
+}
+
+export interface LibcTime {
+  readonly seconds: number
+  readonly nanoseconds: number
+}
+
+const AT_FDCWD = -100
+const AT_SYMLINK_NOFOLLOW = 0x100
+const ERANGE = 34
+const LIST_BYTES = 4096
+const VALUE_BYTES = 4096
+const ENTRY_BYTES = 16384
+/** glibc, then musl by its own name. */
+const LIBRARIES = [
+  'libc.so.6',
+  'libc.so',
+  `libc.musl-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`,
+]
+
+interface Koffi {
+  load(path: string): { func(declaration: string): (...args: unknown[]) => unknown }
+  struct(name: string, fields: Record<string, string>): unknown
+  errno(): number
+  os: { readonly errno: Record<string, number> }
+}
+
+let loaded: Libc | undefined | null = null
+
+/** The C library, or undefined where it cannot be reached. Asked for once per thread. */
+export function loadLibc(): Libc | undefined {
+  if (loaded === null) loaded = tryLoad()
+  return loaded
+}
+
+function tryLoad(): Libc | undefined {
+  if (process.platform !== 'linux') return undefined
+  try {
+    const koffi = createRequire(import.meta.url)('koffi') as Koffi
+    for (const name of LIBRARIES) {
+      try {
+        return new LinuxLibc(koffi, koffi.load(name))
+      } catch {
+        continue // the next name, or none
+      }
+    }
+  } catch {
+    // koffi has no binary for this machine
+  }
+  return undefined
+}
+
+type NativeFunction = (...args: unknown[]) => number
+
+interface AccountEntry {
+  name?: string | null
+  id?: number
+}
+
+class LinuxLibc implements Libc {
+  readonly #koffi: Koffi
+  readonly #codes: ReadonlyMap<number, string>
+  readonly #llistxattr: NativeFunction
+  readonly #lgetxattr: NativeFunction
+  readonly #lsetxattr: NativeFunction
+  readonly #lremovexattr: NativeFunction
+  readonly #mknod: NativeFunction
+  readonly #utimensat: NativeFunction
+  readonly #getpwuid: NativeFunction
+  readonly #getgrgid: NativeFunction
+  readonly #getpwnam: NativeFunction
+  readonly #getgrnam: NativeFunction
+  readonly #list = Buffer.alloc(LIST_BYTES)
+  readonly #entry = Buffer.alloc(ENTRY_BYTES)
+  readonly #found = Buffer.alloc(8)
+
+  constructor(koffi: Koffi, library: ReturnType<Koffi['load']>) {
+    this.#koffi = koffi
+    this.#codes = new Map(Object.entries(koffi.os.errno).map(([code, errno]) => [errno, code]))
+    const func = (declaration: string): NativeFunction => library.func(declaration) as NativeFunction
+    // Both start with name, password and number; nothing else is looked at.
+    const account = {
+      name: 'str',
+      password: 'str',
+      id: 'uint32_t',
+      gid: 'uint32_t',
+      a: 'void *',
+      b: 'void *',
+      c: 'void *',
+    }
+    const type = `restic_ts_account_${process.pid}_${Math.trunc(performance.now() * 1000)}`
+    koffi.struct(type, account)
+    this.#llistxattr = func('ssize_t llistxattr(const void *path, void *list, size_t size)')
+    this.#lgetxattr = func('ssize_t lgetxattr(const void *path, const void *name, void *value, size_t size)')
+    this.#lsetxattr = func(
+      'int lsetxattr(const void *path, const void *name, const void *value, size_t size, int flags)',
+    )
+    this.#lremovexattr = func('int lremovexattr(const void *path, const void *name)')
+    this.#mknod = func('int mknod(const void *path, uint32_t mode, uint64_t device)')
+    this.#utimensat = func('int utimensat(int folder, const void *path, const void *times, int flags)')
+    this.#getpwuid = func(
+      `int getpwuid_r(uint32_t id, _Inout_ ${type} *entry, void *buffer, size_t size, void *found)`,
+    )
+    this.#getgrgid = func(
+      `int getgrgid_r(uint32_t id, _Inout_ ${type} *entry, void *buffer, size_t size, void *found)`,
+    )
+    this.#getpwnam = func(
+      `int getpwnam_r(const void *name, _Inout_ ${type} *entry, void *buffer, size_t size, void *found)`,
+    )
+    this.#getgrnam = func(
+      `int getgrnam_r(const void *name, _Inout_ ${type} *entry, void *buffer, size_t size, void *found)`,
+    )
+  }
+
+  listXattrs(path: string): string[] {
+    const bytes = cString(path)
+    let list = this.#list
+    let length = this.#llistxattr(bytes, list, list.length)
+    while (length < 0 && this.#koffi.errno() === ERANGE) {
+      list = Buffer.alloc(Math.max(this.#llistxattr(bytes, null, 0), list.length * 2))
+      length = this.#llistxattr(bytes, list, list.length)
+    }
+    if (length < 0) this.#fail('llistxattr', path)
+    if (length === 0) return []
+    const names: string[] = []
+    for (let start = 0; start < length;) {
+      const end = list.indexOf(0, start)
+      names.push(decodeRawName(list.subarray(start, end)))
+      start = end + 1
+    }
+    return names
+  }
+
+  getXattr(path: string, name: string): Uint8Array {
+    const bytes = cString(path)
+    const nameBytes = cString(name)
+    for (let size = VALUE_BYTES; ; size *= 2) {
+      const value = Buffer.allocUnsafeSlow(size)
+      const length = this.#lgetxattr(bytes, nameBytes, value, size)
+      if (length >= 0) return new Uint8Array(value.subarray(0, length))
+      if (this.#koffi.errno() !== ERANGE) this.#fail('lgetxattr', path)
+      size = Math.max(size, this.#lgetxattr(bytes, nameBytes, null, 0))
+    }
+  }
+
+  setXattr(path: string, name: string, value: Uint8Array): void {
+    if (this.#lsetxattr(cString(path), cString(name), Buffer.from(value), value.length, 0) < 0)
+      this.#fail('lsetxattr', path)
+  }
+
+  removeXattr(path: string, name: string): void {
+    if (this.#lremovexattr(cString(path), cString(name)) < 0) this.#fail('lremovexattr', path)
+  }
+
+  makeNode(path: string, mode: number, device: bigint): void {
+    if (this.#mknod(cString(path), mode, device) < 0) this.#fail('mknod', path)
+  }
+
+  setTimes(path: string, atime: LibcTime, mtime: LibcTime): void {
+    const times = Buffer.alloc(32)
+    times.writeBigInt64LE(BigInt(atime.seconds), 0)
+    times.writeBigInt64LE(BigInt(atime.nanoseconds), 8)
+    times.writeBigInt64LE(BigInt(mtime.seconds), 16)
+    times.writeBigInt64LE(BigInt(mtime.nanoseconds), 24)
+    if (this.#utimensat(AT_FDCWD, cString(path), times, AT_SYMLINK_NOFOLLOW) < 0)
+      this.#fail('utimensat', path)
+  }
+
+  userName(uid: number): string | undefined {
+    return this.#lookup(this.#getpwuid, uid)?.name ?? undefined
+  }
+
+  groupName(gid: number): string | undefined {
+    return this.#lookup(this.#getgrgid, gid)?.name ?? undefined
+  }
+
+  userId(name: string): number | undefined {
+    return this.#lookup(this.#getpwnam, cString(name))?.id
+  }
+
+  groupId(name: string): number | undefined {
+    return this.#lookup(this.#getgrnam, cString(name))?.id
+  }
+
+  #lookup(call: NativeFunction, key: number | Buffer): AccountEntry | undefined {
+    for (let buffer = this.#entry; ; buffer = Buffer.alloc(buffer.length * 2)) {
+      // Nulls, so that nothing is read through a pointer the call did not set.
+      const entry: AccountEntry & Record<string, unknown> = {
+        name: null,
+        password: null,
+        id: 0,
+        gid: 0,
+        a: null,
+        b: null,
+        c: null,
+      }
+      this.#found.fill(0)
+      const failure = call(key, entry, buffer, buffer.length, this.#found)
+      if (failure === ERANGE && buffer.length < 1 << 22) continue
+      return failure === 0 && this.#found.some((byte) => byte !== 0) ? entry : undefined
+    }
+  }
+
+  #fail(syscall: string, path: string): never {
+    const errno = this.#koffi.errno()
+    throw new SystemCallError(syscall, path, { errno, code: this.#codes.get(errno) ?? `errno ${errno}` })
+  }
+}
+
+/** NUL-terminated raw bytes. */
+function cString(text: string): Buffer {
+  const bytes = encodeRawName(text)
+  const terminated = Buffer.allocUnsafe(bytes.length + 1)
+  terminated.set(bytes)
+  terminated[bytes.length] = 0
+  return terminated
+}

@@ -1,0 +1,91 @@
+/** Gives a restored entry its owner, attributes, times and mode (format spec §18). Symlinks are never followed. */
+import { chmodSync, lchownSync, lutimesSync } from 'node:fs'
+import { MODE_PERMISSIONS, unixModeFromGo } from '../format/file-mode.ts'
+import type { Node } from '../format/tree.ts'
+import type { AccountNames } from './account-names.ts'
+import { loadLibc, type Libc } from './libc.ts'
+import { nativePath } from './native-path.ts'
+
+export interface MetadataOptions {
+  readonly accounts: AccountNames
+  /** Owners by the names stored instead of the numbers; unknown names become 0, as in restic. */
+  readonly ownershipByName: boolean
+  /** Which extended attributes are restored, and removed where the node lacks them. */
+  readonly selectXattr: (name: string) => boolean
+}
+
+const SPECIAL_BITS = 0o7000
+/** Whoever is not root may not set everything; that is no failure. */
+const DENIED_CODES = new Set(['EPERM', 'EACCES'])
+const UNSUPPORTED_XATTR_CODES = new Set(['ENOTSUP', 'EOPNOTSUPP', 'ENODATA', 'ENOATTR'])
+
+/** What could not be set; empty where all is well. The order matters: chown clears setuid bits, so modes come last. */
+export function applyMetadata(path: string, node: Node, options: MetadataOptions): Error[] {
+  const errors: Error[] = []
+  const isRoot = process.geteuid?.() === 0
+  const attempt = (set: () => void): void => {
+    try {
+      set()
+    } catch (error) {
+      if (!(error instanceof Error)) throw error
+      const isDenied = 'code' in error && typeof error.code === 'string' && DENIED_CODES.has(error.code)
+      if (isRoot || !isDenied) errors.push(error)
+    }
+  }
+  const libc = loadLibc()
+  const native = nativePath(path)
+  attempt(() => {
+    const { uid, gid } = ownerOf(node, options)
+    lchownSync(native, uid, gid)
+  })
+  if (libc !== undefined) restoreXattrs(libc, path, node, { attempt, select: options.selectXattr })
+  attempt(() => {
+    if (libc !== undefined) libc.setTimes(path, node.atime, node.mtime)
+    else lutimesSync(native, secondsOf(node.atime), secondsOf(node.mtime))
+  })
+  if (node.type !== 'symlink') {
+    attempt(() => chmodSync(native, unixModeFromGo(node.mode) & (MODE_PERMISSIONS | SPECIAL_BITS)))
+  }
+  return errors
+}
+
+function ownerOf(node: Node, options: MetadataOptions): { readonly uid: number; readonly gid: number } {
+  if (!options.ownershipByName) return node
+  const uid = node.user === '' ? node.uid : (options.accounts.userId(node.user) ?? 0)
+  const gid = node.group === '' ? node.gid : (options.accounts.groupId(node.group) ?? 0)
+  return { uid, gid }
+}
+
+function restoreXattrs(
+  libc: Libc,
+  path: string,
+  node: Node,
+  how: { readonly attempt: (set: () => void) => void; readonly select: (name: string) => boolean },
+): void {
+  const attempt = (set: () => void): void => {
+    how.attempt(() => {
+      try {
+        set()
+      } catch (error) {
+        const code = error instanceof Error && 'code' in error ? error.code : undefined
+        if (typeof code !== 'string' || !UNSUPPORTED_XATTR_CODES.has(code)) throw error
+      }
+    })
+  }
+  const wanted = new Set<string>()
+  for (const { name, value } of node.extendedAttributes) {
+    if (!how.select(name)) continue
+    wanted.add(name)
+    attempt(() => libc.setXattr(path, name, value))
+  }
+  attempt(() => {
+    for (const name of libc.listXattrs(path)) {
+      if (!wanted.has(name) && how.select(name)) attempt(() => libc.removeXattr(path, name))
+    }
+  })
+}
+
+/** Microseconds is what Node can do. */
+function secondsOf(time: { readonly seconds: number; readonly nanoseconds: number }): number {
+  return time.seconds + time.nanoseconds / 1e9
+}

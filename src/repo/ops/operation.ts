@@ -1,0 +1,48 @@
+/** What all operations have in common: how they report trouble with single items, and how they share the thread. */
+import { setImmediate } from 'node:timers/promises'
+import { throwIfAborted } from '../../errors.ts'
+
+/** Trouble with one file, snapshot or pack; the operation goes on and counts it. */
+export interface ItemError {
+  /** A path, an ID, or whatever names the item. */
+  readonly item: string
+  /** The phase: `archival`, `scan`, `restore`, `check` … */
+  readonly during: string
+  readonly error: Error
+}
+
+/** What most operations can be given. */
+export interface OperationOptions<Progress = never> {
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((progress: Progress) => void) | undefined
+  readonly onError?: ((error: ItemError) => void) | undefined
+}
+
+/** Longest stretch of synchronous work between two looks at signals, timers and sockets. */
+const STRETCH_MS = 25
+
+/** Lets the event loop run now and then during long synchronous work. */
+export class Pacer {
+  readonly #signal: AbortSignal | undefined
+  readonly #onTurn: (() => void) | undefined
+  #lastMs = performance.now()
+
+  /** @param onTurn called at each pause: a good moment to report progress */
+  constructor(signal?: AbortSignal, onTurn?: () => void) {
+    this.#signal = signal
+    this.#onTurn = onTurn
+  }
+
+  /** Whether it is time for `pause`: cheap enough to ask after every file. */
+  get isDue(): boolean {
+    return performance.now() - this.#lastMs >= STRETCH_MS
+  }
+
+  /** @throws AbortedError */
+  async pause(): Promise<void> {
+    this.#onTurn?.()
+    await setImmediate()
+    this.#lastMs = performance.now()
+    throwIfAborted(this.#signal)
+  }
+}

@@ -1,0 +1,175 @@
+/**
+ * The folder a restore writes to, and everything that touches it. Nothing here leaves it: names have been checked to
+ * be single components, a folder is only entered after lstat found a real one, and files are opened with O_NOFOLLOW.
+ */
+import {
+  closeSync, constants, ftruncateSync, linkSync, lstatSync, mkdirSync, openSync, readdirSync, readSync, rmdirSync,
+  rmSync, symlinkSync, unlinkSync, writeSync, type BigIntStats,
+} from 'node:fs' // prettier-ignore
+import { dirname } from 'node:path'
+import { BackendError, UnsupportedError } from '../../errors.ts'
+import { unixModeFromGo } from '../format/file-mode.ts'
+import { decodeRawName, encodeRawName } from '../format/raw-name.ts'
+import type { Node } from '../format/tree.ts'
+import { loadLibc } from './libc.ts'
+import { nativePath } from './native-path.ts'
+
+/** Until its metadata is set nobody else may look into what is being restored. */
+const FOLDER_MODE = 0o700
+const FILE_MODE = 0o600
+const OPEN_FLAGS = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK
+/** Folders known to be real ones; bounded, as a tree may have millions. */
+const KNOWN_FOLDERS_MAX = 10_000
+
+export class RestoreTarget {
+  readonly root: string
+  readonly #allowDelete: boolean
+  readonly #folders = new Set<string>()
+
+  /** @param allowDelete whether a folder with content may be removed where a file is to go (`--delete`) */
+  constructor(root: string, allowDelete: boolean) {
+    this.root = root.endsWith('/') && root.length > 1 ? root.slice(0, -1) : root
+    this.#allowDelete = allowDelete
+  }
+
+  /** Path of an item; `location` is absolute within the snapshot. */
+  pathOf(location: string): string {
+    if (location === '/') return this.root
+    return this.root === '/' ? location : this.root + location
+  }
+
+  /** Makes the root folder. */
+  createRoot(): void {
+    mkdirSync(nativePath(this.root), { recursive: true, mode: FOLDER_MODE })
+  }
+
+  /** Makes the folder at `location` and those above it; what stands in the way and is no folder is removed. */
+  ensureFolder(location: string): void {
+    if (location === '/' || this.#folders.has(location)) return
+    this.ensureFolder(dirname(location))
+    const path = this.pathOf(location)
+    const stats = this.lstat(location)
+    if (stats?.isDirectory() !== true) {
+      if (stats !== undefined) unlinkSync(nativePath(path))
+      mkdirSync(nativePath(path), { mode: FOLDER_MODE })
+    }
+    if (this.#folders.size >= KNOWN_FOLDERS_MAX) this.#folders.clear()
+    this.#folders.add(location)
+  }
+
+  lstat(location: string): BigIntStats | undefined {
+    return lstatSync(nativePath(this.pathOf(location)), { bigint: true, throwIfNoEntry: false })
+  }
+
+  listNames(location: string): string[] {
+    return readdirSync(nativePath(this.pathOf(location)), 'buffer').map((name) => decodeRawName(name))
+  }
+
+  /** Removes whatever stands at `location`: a folder only where empty, or with all its content if that was allowed. */
+  clear(location: string): void {
+    const stats = this.lstat(location)
+    if (stats === undefined) return
+    const path = nativePath(this.pathOf(location))
+    if (!stats.isDirectory()) unlinkSync(path)
+    else if (this.#allowDelete) this.#removeTree(location)
+    else rmdirSync(path)
+    this.#folders.clear()
+  }
+
+  /** Removes an entry the snapshot does not have, with everything below it. */
+  remove(location: string): void {
+    this.#removeTree(location)
+    this.#folders.clear()
+  }
+
+  /**
+   * Opens the file at `location` for writing, creating it where nothing usable stands: a symlink, special file or file
+   * with more names than this one would carry the content elsewhere, so it is replaced.
+   */
+  openFile(location: string, sizeBytes: number): { readonly fd: number; readonly isNew: boolean } {
+    this.ensureFolder(dirname(location))
+    const path = nativePath(this.pathOf(location))
+    const stats = this.lstat(location)
+    const isReusable = stats?.isFile() === true && stats.nlink === 1n
+    if (stats !== undefined && !isReusable) this.clear(location)
+    const fd = openSync(path, OPEN_FLAGS | constants.O_CREAT | (isReusable ? 0 : constants.O_EXCL), FILE_MODE)
+    try {
+      ftruncateSync(fd, sizeBytes)
+    } catch (error) {
+      closeSync(fd)
+      throw error
+    }
+    return { fd, isNew: !isReusable }
+  }
+
+  /** Opens what `openFile` made before. */
+  reopenFile(location: string): number {
+    this.ensureFolder(dirname(location))
+    return openSync(nativePath(this.pathOf(location)), OPEN_FLAGS)
+  }
+
+  /** Opens for reading what is to be compared or verified. */
+  openForReading(location: string): number {
+    return openSync(
+      nativePath(this.pathOf(location)),
+      constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
+    )
+  }
+
+  /** Makes a symlink, device or fifo. @throws UnsupportedError where this system cannot */
+  createSpecial(location: string, node: Node): void {
+    this.ensureFolder(dirname(location))
+    this.clear(location)
+    const path = this.pathOf(location)
+    if (node.type === 'symlink') {
+      symlinkSync(Buffer.from(encodeRawName(node.linkTarget)), nativePath(path))
+      return
+    }
+    const libc = loadLibc()
+    if (libc === undefined)
+      throw new UnsupportedError(`${node.type} cannot be created: the C library cannot be loaded`)
+    libc.makeNode(path, (unixModeFromGo(node.mode) & ~0o777 & ~0o7000) | FILE_MODE, node.device)
+  }
+
+  /** Makes `location` another name of the file at `existing`. */
+  link(existing: string, location: string): void {
+    this.ensureFolder(dirname(location))
+    this.clear(location)
+    linkSync(nativePath(this.pathOf(existing)), nativePath(this.pathOf(location)))
+  }
+
+  #removeTree(location: string): void {
+    rmSync(nativePath(this.pathOf(location)), { recursive: true, force: true })
+  }
+}
+
+/** Writes all of `data` at `offset`. */
+export function writeFully(fd: number, data: Uint8Array, offset: number): void {
+  for (let written = 0; written < data.length;) {
+    written += writeSync(fd, data, written, data.length - written, offset + written)
+  }
+}
+
+/** Fills `target` from `offset`; the bytes there were. */
+export function readFully(fd: number, target: Uint8Array, offset: number): number {
+  let filled = 0
+  while (filled < target.length) {
+    const length = readSync(fd, target, filled, target.length - filled, offset + filled)
+    if (length === 0) break
+    filled += length
+  }
+  return filled
+}
+
+/** Whether an error says that nothing more can be written at all, so that going on is pointless. */
+export function isTargetFull(error: unknown): error is Error {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')
+}
+
+/** What a full disk looks like to the caller. */
+export function targetFullError(error: Error): BackendError {
+  return new BackendError(`no space left in the restore target: ${error.message}`, {
+    cause: error,
+    hint: 'make room and run the restore again: files already restored are kept',
+  })
+}
