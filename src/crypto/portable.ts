@@ -2,7 +2,7 @@
 import { poly1305 } from '@noble/ciphers/_poly1305.js'
 import { ctr, ecb } from '@noble/ciphers/aes.js'
 import { sha256 } from '@noble/hashes/sha2.js'
-import { scrypt } from 'scrypt-js'
+import scryptJs from 'scrypt-js'
 import type { CryptoProvider, ScryptParams, Sha256 } from './provider.ts'
 
 /** What one call of getRandomValues may ask for. */
@@ -40,7 +40,7 @@ export const portableCrypto: CryptoProvider = {
   },
 
   scrypt(password: Uint8Array, salt: Uint8Array, params: ScryptParams, length: number): Promise<Uint8Array> {
-    return scrypt(password, salt, params.N, params.r, params.p, length)
+    return scryptJs.scrypt(password, salt, params.N, params.r, params.p, length)
   },
 
   aes256Ctr(key: Uint8Array, iv: Uint8Array, source: Uint8Array, destination: Uint8Array): void {

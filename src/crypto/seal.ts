@@ -36,8 +36,8 @@ export function seal(
 }
 
 /**
- * Seals into `destination`, exactly `plaintext.length + 32` bytes long. `plaintext` may lie where its ciphertext will:
- * at `destination[16 …]`.
+ * Seals into `destination`. `plaintext` may lie where its ciphertext will: at `destination[16 …]`.
+ * @throws RangeError where `destination` is not exactly `plaintext.length + 32` bytes long
  */
 export function sealInto(
   crypto: CryptoProvider,
@@ -55,6 +55,8 @@ function sealWith(
 ): void {
   const { plaintext, destination, iv } = job
   if (isZero(iv)) throw new CorruptDataError('initialisation vector', 'it is all zero')
+  if (destination.length !== plaintext.length + SEAL_OVERHEAD)
+    throw new RangeError('the destination has the wrong length')
   const end = IV_BYTES + plaintext.length
   const ciphertext = destination.subarray(IV_BYTES, end)
   crypto.aes256Ctr(key.encrypt, iv, plaintext, ciphertext)

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
   CHUNKER_DEGREE,
@@ -72,18 +72,19 @@ describe('arithmetic', () => {
 describe('isIrreducible', () => {
   it('agrees with a sieve up to degree 8', () => {
     const expected = sieve()
-    for (let p = 2n; p < 512n; p++) expect(isIrreducible(p), p.toString(2)).toBe(expected.has(p))
+    for (let p = 2n; p < 512n; p++) expect(isIrreducible(p), `polynomial ${p}`).toBe(expected.has(p))
     expect(expected.size).toBe(2 + 1 + 2 + 3 + 6 + 9 + 18 + 30)
   })
 
   it('accepts the polynomials of real repositories', () => {
-    for (const p of [0x3da3358b4dc173n, 0x200f31ee63c863n, 0x249508083d4d99n]) expect(isIrreducible(p)).toBe(true)
+    for (const p of [0x3da3358b4dc173n, 0x200f31ee63c863n, 0x249508083d4d99n])
+      expect(isIrreducible(p)).toBe(true)
   })
 
   it('rejects products, constants and zero', () => {
     expect([0n, 1n].map(isIrreducible)).toEqual([false, false])
     const factor = fc.bigInt({ min: 2n, max: (1n << 27n) - 1n })
-    fc.assert(fc.property(factor, factor, (a, b) => expect(isIrreducible(polynomialMul(a, b))).toBe(false)))
+    fc.assert(fc.property(factor, factor, (a, b) => !isIrreducible(polynomialMul(a, b))))
   })
 })
 

@@ -1,6 +1,7 @@
 /** Inputs and outputs of the chunker's vectors (format spec §20.3). */
 import { createHash } from 'node:crypto'
 import type { Chunker } from '../../src/chunker/chunker.ts'
+import { polynomialMod } from '../../src/chunker/polynomial.ts'
 
 /** SHA-256(seed || 0) || SHA-256(seed || 1) || …, the numbers as 64 bits little-endian. */
 export function stream(seed: string, length: number): Uint8Array {
@@ -18,7 +19,7 @@ export function chunkLengths(chunker: Chunker, data: Uint8Array, slice: number =
   const lengths: number[] = []
   let chunkStart = 0
   chunker.reset()
-  for (let start = 0; start < data.length; ) {
+  for (let start = 0; start < data.length;) {
     const end = Math.min(data.length, start + slice)
     const cut = chunker.next(data, start, end)
     if (cut >= 0) {
@@ -33,4 +34,13 @@ export function chunkLengths(chunker: Chunker, data: Uint8Array, slice: number =
 
 export function idHead(data: Uint8Array): string {
   return createHash('sha256').update(data).digest('hex').slice(0, 8)
+}
+
+/** Changes the three bytes before `end` so that the window ending there allows a cut. */
+export function plantCut(data: Uint8Array, end: number, polynomial: bigint): void {
+  let window = 0n
+  for (const byte of data.subarray(end - 64, end - 3)) window = (window << 8n) | BigInt(byte)
+  // The last 24 bits are below the degree: they enter the digest as they are, so equal bits cancel.
+  const last = polynomialMod(window << 24n, polynomial) & 0xffffffn
+  data.set([Number(last >> 16n), Number((last >> 8n) & 0xffn), Number(last & 0xffn)], end - 3)
 }

@@ -20,21 +20,25 @@ function blob(byte: number, offset: number, length: number, over: Partial<Packed
 describe('IdTable', () => {
   it('finds every row it was given, equal IDs in the order they came, as a Map would', () => {
     fc.assert(
-      fc.property(fc.array(idArbitrary, { maxLength: 3000 }), fc.array(fc.nat(), { maxLength: 50 }), (ids, again) => {
-        const table = new IdTable()
-        const model = new Map<string, number[]>()
-        const all = [...ids, ...again.flatMap((i) => (ids.length > 0 ? [ids[i % ids.length]!] : []))]
-        for (const bytes of all) {
-          const key = idFromBytes(bytes)
-          model.set(key, [...(model.get(key) ?? []), table.add(bytes)])
-        }
-        for (const bytes of all) {
-          const rows: number[] = []
-          for (let row = table.find(bytes); row >= 0; row = table.findNext(bytes, row)) rows.push(row)
-          expect(rows).toEqual(model.get(idFromBytes(bytes)))
-        }
-        expect(table.find(new Uint8Array(32).fill(0xaa))).toBe(model.get(id(0xaa))?.[0] ?? -1)
-      }),
+      fc.property(
+        fc.array(idArbitrary, { maxLength: 3000 }),
+        fc.array(fc.nat(), { maxLength: 50 }),
+        (ids, again) => {
+          const table = new IdTable()
+          const model = new Map<string, number[]>()
+          const all = [...ids, ...again.flatMap((i) => (ids.length > 0 ? [ids[i % ids.length]!] : []))]
+          for (const bytes of all) {
+            const key = idFromBytes(bytes)
+            model.set(key, [...(model.get(key) ?? []), table.add(bytes)])
+          }
+          for (const bytes of all) {
+            const rows: number[] = []
+            for (let row = table.find(bytes); row >= 0; row = table.findNext(bytes, row)) rows.push(row)
+            expect(rows).toEqual(model.get(idFromBytes(bytes)))
+          }
+          expect(table.find(new Uint8Array(32).fill(0xaa))).toBe(model.get(id(0xaa))?.[0] ?? -1)
+        },
+      ),
       { numRuns: 20 },
     )
   })
@@ -60,9 +64,14 @@ describe('IdTable', () => {
 describe('BlobIndex', () => {
   it('answers where a blob lies, offsets summed up', () => {
     const index = new BlobIndex()
-    expect(index.addPack(id(1), [blob(10, 0, 100), blob(11, 100, 50, { uncompressedLength: 400 })])).toBe('new')
+    expect(index.addPack(id(1), [blob(10, 0, 100), blob(11, 100, 50, { uncompressedLength: 400 })])).toBe(
+      'new',
+    )
     expect(index.addPack(id(2), [blob(12, 0, 77, { type: 'tree' })])).toBe('new')
-    expect(index.lookup('data', id(11))).toEqual({ ...blob(11, 100, 50, { uncompressedLength: 400 }), packId: id(1) })
+    expect(index.lookup('data', id(11))).toEqual({
+      ...blob(11, 100, 50, { uncompressedLength: 400 }),
+      packId: id(1),
+    })
     expect(index.lookup('tree', id(12))?.packId).toBe(id(2))
     expect(index.lookup('data', id(12))).toBeUndefined()
     expect(index.sizeOf('data', id(10))).toBe(68)
@@ -108,26 +117,40 @@ describe('BlobIndex', () => {
     const packArbitrary = fc.record({
       packId: idArbitrary,
       blobs: fc.array(
-        fc.record({ blobId: idArbitrary, tree: fc.boolean(), length: fc.integer({ min: 32, max: 9_000_000 }), plain: fc.nat(9_000_000) }),
+        fc.record({
+          blobId: idArbitrary,
+          tree: fc.boolean(),
+          length: fc.integer({ min: 32, max: 9_000_000 }),
+          plain: fc.nat(9_000_000),
+        }),
         { minLength: 1, maxLength: 30 },
       ),
     })
     fc.assert(
-      fc.property(fc.uniqueArray(packArbitrary, { maxLength: 20, selector: (p) => idFromBytes(p.packId) }), (packs) => {
-        const files = packs.map(({ packId, blobs }) => {
-          let offset = 0
-          const packed = blobs.map(({ blobId, tree, length, plain }): PackedBlob => {
-            const at = offset
-            offset += length
-            return { type: tree ? 'tree' : 'data', id: idFromBytes(blobId), offset: at, length, uncompressedLength: plain }
+      fc.property(
+        fc.uniqueArray(packArbitrary, { maxLength: 20, selector: (p) => idFromBytes(p.packId) }),
+        (packs) => {
+          const files = packs.map(({ packId, blobs }) => {
+            let offset = 0
+            const packed = blobs.map(({ blobId, tree, length, plain }): PackedBlob => {
+              const at = offset
+              offset += length
+              return {
+                type: tree ? 'tree' : 'data',
+                id: idFromBytes(blobId),
+                offset: at,
+                length,
+                uncompressedLength: plain,
+              }
+            })
+            return { id: idFromBytes(packId), blobs: packed }
           })
-          return { id: idFromBytes(packId), blobs: packed }
-        })
-        const index = new BlobIndex()
-        expect(index.addIndexFile(encodeIndexFile(files))).toEqual({ repeated: [], conflicting: [] })
-        expect(index.addIndexFile(encodeIndexFile(files)).repeated.length).toBe(files.length)
-        for (const { id: packId, blobs } of files) expect(index.blobsOfPack(packId)).toEqual(blobs)
-      }),
+          const index = new BlobIndex()
+          expect(index.addIndexFile(encodeIndexFile(files))).toEqual({ repeated: [], conflicting: [] })
+          expect(index.addIndexFile(encodeIndexFile(files)).repeated.length).toBe(files.length)
+          for (const { id: packId, blobs } of files) expect(index.blobsOfPack(packId)).toEqual(blobs)
+        },
+      ),
       { numRuns: 25 },
     )
   })

@@ -82,7 +82,9 @@ describe('locks', () => {
 
   it('says who holds the lock', async () => {
     await plant(lockFile({ exclusive: true }))
-    await expect(take(false)).rejects.toThrow(/already locked exclusively by PID 4711 on elsewhere by somebody \(UID 1, GID 2\)/)
+    await expect(take(false)).rejects.toThrow(
+      /already locked exclusively by PID 4711 on elsewhere by somebody \(UID 1, GID 2\)/,
+    )
   })
 
   it('removes the lock of a dead process of this host, with a notice', async () => {

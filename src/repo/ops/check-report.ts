@@ -39,10 +39,10 @@ export class CheckReport {
   readonly errors: CheckError[] = []
   readonly hints: CheckHint[] = []
   readonly orphanedPacks: Id[] = []
-  readonly brokenPacks = new Set<Id>()
-  errorCount = 0
-  suggestRepairIndex = false
-  suggestPrune = false
+  readonly brokenPacks: Set<Id> = new Set()
+  errorCount: number = 0
+  suggestRepairIndex: boolean = false
+  suggestPrune: boolean = false
   readonly #onError: ((error: CheckError) => void) | undefined
   readonly #onHint: ((hint: CheckHint) => void) | undefined
 

@@ -1,6 +1,12 @@
 /** Finding snapshots: by ID, by prefix, by `latest`, or by what is recorded in them (command spec §1.7). */
 
-import { InvalidInputError, NotFoundError, SnapshotNotFoundError, throwIfAborted } from '../../errors.ts'
+import {
+  FileNotFoundError,
+  InvalidInputError,
+  NotFoundError,
+  SnapshotNotFoundError,
+  throwIfAborted,
+} from '../../errors.ts'
 import { isId, type Id } from '../format/id.ts'
 import type { Snapshot } from '../format/snapshot.ts'
 import { compareTimes, type Time } from '../format/time.ts'
@@ -168,6 +174,9 @@ async function findById(
     return { id, snapshot: await repo.loadSnapshot(id, options.signal) }
   } catch (error) {
     if (error instanceof NotFoundError) throw new SnapshotNotFoundError(error.message, { cause: error })
+    if (error instanceof FileNotFoundError) {
+      throw new SnapshotNotFoundError(`there is no snapshot ${prefix}`, { cause: error })
+    }
     throw error
   }
 }

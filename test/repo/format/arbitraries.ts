@@ -1,5 +1,6 @@
 /** Values of the repository format for property tests. */
-import fc, { type Arbitrary } from 'fast-check'
+import * as fc from 'fast-check'
+import type { Arbitrary } from 'fast-check'
 import { idFromBytes, type Id } from '../../../src/repo/format/id.ts'
 import type { JsonObject, JsonValue } from '../../../src/repo/format/json.ts'
 import type { PackedBlob } from '../../../src/repo/format/pack-header.ts'
@@ -50,7 +51,9 @@ export const plainText: Arbitrary<string> = fc.oneof(
 
 export const rawName: Arbitrary<string> = fc.oneof(rawBytes.map(decodeRawName), plainText)
 
-export const id: Arbitrary<Id> = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => idFromBytes(bytes))
+export const id: Arbitrary<Id> = fc
+  .uint8Array({ minLength: 32, maxLength: 32 })
+  .map((bytes) => idFromBytes(bytes))
 
 export const uint32: Arbitrary<number> = fc.oneof(fc.constantFrom(0, 1, 2 ** 31, UINT32_MAX), fc.nat())
 export const size: Arbitrary<number> = fc.oneof(fc.constant(0), fc.maxSafeNat())
@@ -65,8 +68,14 @@ export const time: Arbitrary<Time> = fc.record({
     fc.integer({ min: -62_167_046_400, max: 253_402_128_000 }),
     fc.integer({ min: 0, max: 2_000_000_000 }),
   ),
-  nanoseconds: fc.oneof(fc.constantFrom(0, 1, 120_000_000, 999_999_999), fc.integer({ min: 0, max: 999_999_999 })),
-  offsetSeconds: fc.oneof(fc.constant(0), fc.integer({ min: -1439, max: 1439 }).map((minutes) => minutes * 60)),
+  nanoseconds: fc.oneof(
+    fc.constantFrom(0, 1, 120_000_000, 999_999_999),
+    fc.integer({ min: 0, max: 999_999_999 }),
+  ),
+  offsetSeconds: fc.oneof(
+    fc.constant(0),
+    fc.integer({ min: -1439, max: 1439 }).map((minutes) => minutes * 60),
+  ),
 })
 
 const jsonLeaf = fc.oneof(
@@ -132,7 +141,9 @@ export const node: Arbitrary<Node> = fc
   .chain((plain) =>
     fc
       .option(fc.dictionary(plainText, jsonValue, { minKeys: 1, maxKeys: 3 }))
-      .map((genericAttributes): Node => (genericAttributes === null ? plain : { ...plain, genericAttributes })),
+      .map((genericAttributes): Node =>
+        genericAttributes === null ? plain : { ...plain, genericAttributes },
+      ),
   )
 
 /** Nodes as a tree has them: ascending, no name twice. */

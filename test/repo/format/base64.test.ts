@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { decodeBase64, encodeBase64 } from '../../../src/repo/format/base64.ts'
 import { propertyRuns } from '../../support/real-restic.ts'
@@ -26,10 +26,21 @@ describe('base64', () => {
     expect(decodeBase64('YW\r\nJj\n')).toEqual(new TextEncoder().encode('abc'))
   })
 
-  it.each(['Y', 'YW', 'YWI', 'YQ=', '=', '====', 'Y===', 'YQ==YQ==', 'YW J', 'YWJ-', 'YWJé', 'Y=Jj', 'YWJj\u0141'])(
-    'refuses %j',
-    (text) => {
-      expect(decodeBase64(text)).toBeUndefined()
-    },
-  )
+  it.each([
+    'Y',
+    'YW',
+    'YWI',
+    'YQ=',
+    '=',
+    '====',
+    'Y===',
+    'YQ==YQ==',
+    'YW J',
+    'YWJ-',
+    'YWJé',
+    'Y=Jj',
+    'YWJj\u0141',
+  ])('refuses %j', (text) => {
+    expect(decodeBase64(text)).toBeUndefined()
+  })
 })

@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { quoteName, unquoteName } from '../../../src/repo/format/go-quote.ts'
 import { encodeJsonString } from '../../../src/repo/format/json.ts'
@@ -7,10 +6,7 @@ import { isPrintableRune } from '../../../src/repo/format/printable-runes.ts'
 import { decodeRawName } from '../../../src/repo/format/raw-name.ts'
 import { propertyRuns } from '../../support/real-restic.ts'
 import { rawBytes } from './arbitraries.ts'
-
-function fixtureLines(name: string): string[] {
-  return readFileSync(new URL(`fixtures/${name}`, import.meta.url), 'utf8').trimEnd().split('\n')
-}
+import { fixtureLines, jsonAs } from './fixtures.ts'
 
 describe('printable characters', () => {
   it('are those of Go, for every code point', () => {
@@ -36,7 +32,7 @@ describe('quoted names', () => {
       const [hex, json] = line.split('\t')
       const name = decodeRawName(Buffer.from(hex!, 'hex'))
       expect(encodeJsonString(quoteName(name))).toBe(json)
-      expect(unquoteName(JSON.parse(json!) as string)).toBe(name)
+      expect(unquoteName(jsonAs<string>(json!))).toBe(name)
     }
   })
 
@@ -47,7 +43,7 @@ describe('quoted names', () => {
     ['\u0001\u007f\u0085', String.raw`\x01\x7f\u0085`],
     ['\u00a0\u00ad\u200b\u2028\ufeff\ue000', String.raw`\u00a0\u00ad\u200b\u2028\ufeff\ue000`],
     ['\u{f0000}\u{1f600}\u{10ffff}', String.raw`\U000f0000😀\U0010ffff`],
-    ['é\ufffd<&>\'', 'é\ufffd<&>\''],
+    ["é\ufffd<&>'", "é\ufffd<&>'"],
     ['\udced\udca0\udc80', String.raw`\xed\xa0\x80`],
   ])('of %j', (name, quoted) => {
     expect(quoteName(name)).toBe(quoted)

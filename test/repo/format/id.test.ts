@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { InvalidInputError } from '../../../src/errors.ts'
 import { idFromBytes, idFromDigits, idToBytes, isId, parseId, shortId } from '../../../src/repo/format/id.ts'

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
   compareRawNames,
@@ -50,16 +50,17 @@ describe('raw names', () => {
   })
 
   it('take surrogates that stand for no byte as U+FFFD', () => {
-    expect(encodeRawName('a\ud800b\udc00\udcff')).toEqual(bytesOf(0x61, 0xef, 0xbf, 0xbd, 0x62, 0xef, 0xbf, 0xbd, 0xff))
+    expect(encodeRawName('a\ud800b\udc00\udcff')).toEqual(
+      bytesOf(0x61, 0xef, 0xbf, 0xbd, 0x62, 0xef, 0xbf, 0xbd, 0xff),
+    )
     expect(isWellFormedName('a\udcff')).toBe(false)
     expect(isWellFormedName('\u{1f600}')).toBe(true)
   })
 
   it('compare as their bytes do', () => {
-    const prefixed = fc.tuple(rawBytes, rawBytes, rawBytes).map(([head, a, b]) => [
-      Uint8Array.from([...head, ...a]),
-      Uint8Array.from([...head, ...b]),
-    ])
+    const prefixed = fc
+      .tuple(rawBytes, rawBytes, rawBytes)
+      .map(([head, a, b]) => [Uint8Array.from([...head, ...a]), Uint8Array.from([...head, ...b])])
     fc.assert(
       fc.property(prefixed, ([a, b]) => {
         expect(Math.sign(compareRawNames(decodeRawName(a!), decodeRawName(b!)))).toBe(Buffer.compare(a!, b!))

@@ -58,6 +58,12 @@ beforeAll(async () => {
     })
     await repository.saveSnapshot(snapshot)
   }
+  // One an hour until five hours after clocks went forward.
+  const end = parseTime('2024-03-10T08:00:00-04:00')
+  for (let hours = 0; hours < 30; hours++) {
+    const time = { ...end, seconds: end.seconds - hours * 3600 }
+    await repository.saveSnapshot(sampleSnapshot(tree, { time, hostname: 'change' }))
+  }
 })
 
 afterAll(() => rmSync(base, { recursive: true, force: true }))
@@ -89,8 +95,12 @@ const anyPolicy: fc.Arbitrary<KeepPolicy> = fc.record(
 )
 const anyGroupBy = fc.subarray(['host', 'paths', 'tags'] as const)
 const anyFilter = fc.record(
-  { hosts: fc.constant(['one']), tags: fc.constant([['x'], ['']]), paths: fc.constantFrom(['/a'], ['/b']) },
-  { requiredKeys: [] },
+  {
+    hosts: fc.constantFrom(['one'], ['one', 'two']),
+    tags: fc.constant([['x'], ['']]),
+    paths: fc.constantFrom(['/a'], ['/b']),
+  },
+  { requiredKeys: ['hosts'] },
 )
 
 function flagsFor({ policy = {}, groupBy = [], filter = {} }: ForgetOptions): string[] {
@@ -123,6 +133,10 @@ interface ResticGroup {
   readonly reasons: { readonly snapshot: { readonly id: string }; readonly matches: string[] }[] | null
 }
 
+function isGroups(value: unknown): value is ResticGroup[] {
+  return Array.isArray(value)
+}
+
 /** Decisions in one form, or what was refused. */
 function byRestic(options: ForgetOptions): unknown {
   const args = ['-r', join(base, 'repo'), '--no-lock', 'forget', '--dry-run', '--json', ...flagsFor(options)]
@@ -132,7 +146,8 @@ function byRestic(options: ForgetOptions): unknown {
     return message.split(' snapshot group')[0]
   }
   if (stdout.trim() === '') return []
-  const groups = JSON.parse(stdout) as ResticGroup[]
+  const groups: unknown = JSON.parse(stdout)
+  if (!isGroups(groups)) throw new Error(`unexpected output: ${stdout}`)
   return groups
     .map((group) => ({
       key: { hostname: group.host, paths: group.paths ?? [], tags: group.tags ?? [] },
@@ -167,5 +182,14 @@ describe.runIf(hasRestic())('forget in restic', () => {
       }),
       propertyRuns(60, 2000),
     )
+  })
+
+  it('goes back over a change of clocks as restic does', async () => {
+    const policy: KeepPolicy = { within: { years: 0, months: 0, days: 1, hours: 0 } }
+    const options: ForgetOptions = { filter: { hosts: ['change'] }, groupBy: [], policy }
+    expect(await byUs(options)).toEqual(byRestic(options))
+    const { groups } = await forget(repository, { ...options, dryRun: true })
+    // That day had 23 hours.
+    expect(groups[0]?.keep).toHaveLength(23)
   })
 })

@@ -1,0 +1,25 @@
+/** unlock: remove locks of processes that are gone. */
+import type { Command } from 'commander'
+import { removeLocks } from '../index.ts'
+import type { RunCommand } from './command.ts'
+import { EXIT_OK } from './exit-codes.ts'
+
+interface Flags {
+  readonly removeAll?: boolean
+}
+
+export function define(command: Command, run: RunCommand): void {
+  command.option('--remove-all', 'remove all locks, even those that are not stale').action((flags: Flags) =>
+    run(async (context) => {
+      const repository = await context.openRepository()
+      const removed = await removeLocks(repository.lockStore, {
+        all: flags.removeAll === true,
+        signal: context.signal,
+      })
+      if (context.isJson) context.printJson({ message_type: 'summary', removed_locks: removed })
+      else if (removed > 0) context.print(`successfully removed ${removed} locks`)
+      await repository.close()
+      return EXIT_OK
+    }),
+  )
+}

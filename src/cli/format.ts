@@ -1,0 +1,67 @@
+/** Sizes, durations and times as restic prints them (command spec §1.2). */
+import { timeToDate, type Time } from '../index.ts'
+
+const UNITS = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB']
+
+/** `512 B`, `2.861 MiB`. */
+export function formatBytes(bytes: number): string {
+  if (bytes < 1024) return `${bytes} B`
+  let value = bytes / 1024
+  let unit = 0
+  while (value >= 1024 && unit < UNITS.length - 1) {
+    value /= 1024
+    unit += 1
+  }
+  return `${value.toFixed(3)} ${UNITS[unit] ?? ''}`
+}
+
+/** `0:07`, `12:34`, `1:02:03`. */
+export function formatSeconds(seconds: number): string {
+  const total = Math.max(0, Math.floor(seconds))
+  const hours = Math.floor(total / 3600)
+  const minutes = Math.floor((total % 3600) / 60)
+  const two = (value: number): string => String(value).padStart(2, '0')
+  return hours > 0 ? `${hours}:${two(minutes)}:${two(total % 60)}` : `${minutes}:${two(total % 60)}`
+}
+
+export function formatPercent(done: number, total: number): string {
+  if (total === 0) return ''
+  return `${Math.min(100, (100 * done) / total).toFixed(2)}%`
+}
+
+/** `2026-11-23 02:46:18` in the local zone. */
+export function formatLocalTime(time: Time): string {
+  return formatDate(timeToDate(time))
+}
+
+export function formatDate(date: Date): string {
+  const two = (value: number): string => String(value).padStart(2, '0')
+  const day = `${String(date.getFullYear()).padStart(4, '0')}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
+}
+
+/** `2026-11-23 02:46:26.772334931 +0000 UTC`, as Go prints a time with its zone. */
+export function formatGoTime(time: Time): string {
+  const offset = time.offsetSeconds
+  const shifted = new Date((time.seconds + offset) * 1000)
+  const two = (value: number): string => String(value).padStart(2, '0')
+  const fraction =
+    time.nanoseconds === 0 ? '' : `.${String(time.nanoseconds).padStart(9, '0').replace(/0+$/, '')}`
+  const zone = `${offset < 0 ? '-' : '+'}${two(Math.floor(Math.abs(offset) / 3600))}${two(Math.floor((Math.abs(offset) % 3600) / 60))}`
+  return `${shifted.toISOString().slice(0, 19).replace('T', ' ')}${fraction} ${zone} ${offset === 0 ? 'UTC' : zone}`
+}
+
+/** Strings as a JSON document shows them: Go's encoder, used by restic, escapes these as well. */
+export function toJson(value: unknown): string {
+  return JSON.stringify(value)
+    .replaceAll('<', '\\u003c')
+    .replaceAll('>', '\\u003e')
+    .replaceAll('&', '\\u0026')
+    .replaceAll('\u2028', '\\u2028')
+    .replaceAll('\u2029', '\\u2029')
+}
+
+/** Lone surrogates stand for bytes that are not UTF-8: shown, they are U+FFFD. */
+export function printable(text: string): string {
+  return text.replaceAll(/\p{Surrogate}/gu, '\ufffd')
+}

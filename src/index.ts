@@ -1,0 +1,107 @@
+/** restic-ts: a restic-compatible backup engine. The public API; everything else is internal. */
+
+export {
+  AbortedError,
+  BackendError,
+  CorruptDataError,
+  FileNotFoundError,
+  InvalidInputError,
+  LockLostError,
+  NotFoundError,
+  RepositoryDamagedError,
+  RepositoryExistsError,
+  RepositoryLockedError,
+  RepositoryNotFoundError,
+  ResticError,
+  SnapshotNotFoundError,
+  SourceError,
+  UnsupportedError,
+  WrongPasswordError,
+  type ErrorCode,
+} from './errors.ts'
+
+export type { Backend, ByteRange, FileInfo, FileType, Handle } from './backend/backend.ts'
+export { LocalBackend } from './backend/local.ts'
+export { displayLocation, openBackend, type OpenBackendOptions } from './backend/location.ts'
+export { MemoryBackend } from './backend/memory.ts'
+
+export type { CryptoProvider, ScryptParams } from './crypto/provider.ts'
+export { nativeCrypto } from './crypto/native.ts'
+export { portableCrypto } from './crypto/portable.ts'
+
+export { encodeConfig, type Config } from './repo/format/config-file.ts'
+export { isId, parseId, shortId, type Id } from './repo/format/id.ts'
+export { encodeKeyFile, encodeMasterKey, type KeyFile } from './repo/format/key-file.ts'
+export { encodeSnapshot, type Snapshot, type SnapshotSummary } from './repo/format/snapshot.ts'
+export {
+  compareTimes,
+  formatTime,
+  localTime,
+  timeFromDate,
+  timeToDate,
+  type Time,
+} from './repo/format/time.ts'
+export type { ExtendedAttribute, Node, NodeType } from './repo/format/tree.ts'
+export type { BlobType, PackedBlob } from './repo/format/pack-header.ts'
+
+export type { CompressionMode } from './repo/compression.ts'
+export { addKey, listKeys, openKey, removeKey, type KeyInfo, type NewKey } from './repo/keys.ts'
+export { removeLocks, type Lock } from './repo/locks.ts'
+export {
+  Repository,
+  type CreateOptions,
+  type Notice,
+  type OpenOptions,
+  type RepositorySettings,
+} from './repo/repository.ts'
+
+export {
+  backup,
+  type BackupOptions,
+  type BackupProgress,
+  type BackupResult,
+  type BackupStream,
+} from './repo/ops/backup.ts'
+export type { ArchivedItem } from './repo/ops/archiver.ts'
+export { check, type CheckOptions, type CheckProgress, type CheckResult } from './repo/ops/check.ts'
+export type { CheckError, CheckHint } from './repo/ops/check-report.ts'
+export { parseReadDataSubset, type ReadDataSubset } from './repo/ops/check-subset.ts'
+export { parseDuration, type Duration } from './repo/ops/duration.ts'
+export { expandGlob, parseTargetLines, parseTargetPatterns, parseTargetsRaw } from './repo/ops/files-from.ts'
+export { forget, type ForgetGroup, type ForgetOptions, type ForgetResult } from './repo/ops/forget.ts'
+export type { ItemError } from './repo/ops/operation.ts'
+export { parsePatternFile } from './repo/ops/patterns-file.ts'
+export {
+  prune,
+  type PruneOptions,
+  type PrunePhase,
+  type PruneProgress,
+  type PruneResult,
+} from './repo/ops/prune.ts'
+export { parseByteSize, parseMaxUnused, type MaxUnused } from './repo/ops/prune-limits.ts'
+export type { PrunePlan, PruneStats } from './repo/ops/prune-plan.ts'
+export {
+  restore,
+  type OverwriteMode,
+  type RestoredItem,
+  type RestoreOptions,
+  type RestoreProgress,
+  type RestoreResult,
+} from './repo/ops/restore.ts'
+export { describePolicy, isEmptyPolicy, parseKeepCount, type KeepPolicy } from './repo/ops/retention.ts'
+export {
+  groupSnapshots,
+  latestPerGroup,
+  parseGroupBy,
+  type GroupBy,
+  type SnapshotGroup,
+} from './repo/ops/snapshot-groups.ts'
+export {
+  findSnapshot,
+  findSnapshots,
+  loadSnapshots,
+  matchesFilter,
+  parseTagList,
+  type SnapshotFilter,
+  type SnapshotRecord,
+} from './repo/ops/snapshots.ts'

@@ -1,0 +1,118 @@
+import * as fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { CorruptDataError } from '../../../src/errors.ts'
+import { encodeIndexFile, parseIndexFile, scanIndexFile } from '../../../src/repo/format/index-file.ts'
+import { propertyRuns } from '../../support/real-restic.ts'
+import { id, packedBlobs } from './arbitraries.ts'
+
+const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
+const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
+const P = 'aa'.repeat(32)
+const B = '0123456789abcdef'.repeat(4)
+const BLOB = `{"id":"${B}","type":"tree","offset":5,"length":40,"uncompressed_length":7}`
+const PACK = `{"id":"${P}","blobs":[${BLOB}]}`
+const INDEX = `{"packs":[${PACK}]}\n`
+
+const packs = fc.array(fc.record({ id, blobs: packedBlobs }), { maxLength: 4 })
+
+/** The calls a visitor sees, as text. */
+function calls(json: string): string[] {
+  const seen: string[] = []
+  scanIndexFile(bytesOf(json), {
+    pack: (packId) => seen.push(`pack ${Buffer.from(packId).toString('hex', 0, 2)}`),
+    blob: (blobId, ...numbers) =>
+      seen.push(`blob ${Buffer.from(blobId).toString('hex', 0, 2)} ${numbers.join(' ')}`),
+  })
+  return seen
+}
+
+describe('index file', () => {
+  it('comes back as it was', () => {
+    fc.assert(
+      fc.property(packs, fc.array(id, { maxLength: 2 }), (list, supersedes) => {
+        expect(parseIndexFile(encodeIndexFile(list, { supersedes }))).toEqual({ packs: list, supersedes })
+      }),
+      propertyRuns(),
+    )
+  })
+
+  it('is what a JSON parser reads', () => {
+    fc.assert(
+      fc.property(packs, (list) => {
+        const text = textOf(encodeIndexFile(list))
+        expect(text.endsWith(']}\n')).toBe(true)
+        const expected = list.map((pack) => ({
+          id: pack.id,
+          blobs: pack.blobs.map(({ uncompressedLength, id: blobId, type, offset, length }) => ({
+            id: blobId,
+            type,
+            offset,
+            length,
+            ...(uncompressedLength > 0 && { uncompressed_length: uncompressedLength }),
+          })),
+        }))
+        expect(text).toBe(`${JSON.stringify({ packs: expected })}\n`)
+      }),
+      propertyRuns(),
+    )
+  })
+
+  it('is read with white space, unknown members and any order', () => {
+    const mixed = `{"x":{"id":"${P}"},"packs":[{"y":[1],"id":"${P.toUpperCase()}","blobs":[{"length":40,"z":"}","offset":5,"uncompressed_length":7,"type":"tree","id":"${B}"}]}],"supersedes":null}`
+    expect(parseIndexFile(bytesOf(mixed))).toEqual(parseIndexFile(bytesOf(INDEX)))
+    const spaced = JSON.stringify(JSON.parse(INDEX), null, '\t')
+    expect(parseIndexFile(bytesOf(spaced))).toEqual(parseIndexFile(bytesOf(INDEX)))
+    const escaped = INDEX.replace('"packs"', String.raw`"p\u0061cks"`).replace(
+      '"tree"',
+      String.raw`"tr\u0065e"`,
+    )
+    expect(parseIndexFile(bytesOf(escaped))).toEqual(parseIndexFile(bytesOf(INDEX)))
+  })
+
+  it('tells of a pack before its blobs, wherever its ID stands', () => {
+    const other = `{"blobs":[${BLOB},${BLOB.replace('tree', 'data').replace(',"uncompressed_length":7', '')}],"x":[],"id":"${'bb'.repeat(32)}"}`
+    expect(calls(`{"packs":[${other},${PACK}]}`)).toEqual([
+      'pack bbbb',
+      'blob 0123 1 5 40 7',
+      'blob 0123 0 5 40 0',
+      'pack aaaa',
+      'blob 0123 1 5 40 7',
+    ])
+  })
+
+  it('may have packs without blobs and no packs at all', () => {
+    expect(
+      calls(`{"packs":[{"id":"${P}","blobs":null},{"id":"${P}","blobs":[]},{"id":"${P}"}]}`),
+    ).toHaveLength(3)
+    expect(calls('{"packs":null}')).toEqual([])
+    expect(calls('{}')).toEqual([])
+  })
+
+  it.each([
+    ['nothing', ''],
+    ['an array (the format of before 2015)', '[]'],
+    ['a cut', INDEX.slice(0, -5)],
+    ['a pack without ID', `{"packs":[{"blobs":[]}]}`],
+    ['a pack whose ID is null', `{"packs":[{"id":null,"blobs":[]}]}`],
+    ['two IDs', `{"packs":[{"id":"${P}","id":"${P}"}]}`],
+    ['two lists of blobs', `{"packs":[{"blobs":[],"id":"${P}","blobs":[]}]}`],
+    ['damaged blobs before the ID', `{"packs":[{"blobs":[{}],"id":"${P}"}]}`],
+    ['a short ID', INDEX.replace('aa', '')],
+    ['an ID that is not hexadecimal', INDEX.replace('aa', 'ag')],
+    ['an ID with an escape', INDEX.replace('aa', String.raw`\u0061a`)],
+    ['a blob without ID', INDEX.replace(`"id":"${B}",`, '')],
+    ['a blob without type', INDEX.replace('"type":"tree",', '')],
+    ['a blob without length', INDEX.replace('"length":40,', '')],
+    ['an unknown type', INDEX.replace('tree', 'tree2')],
+    ['another unknown type', INDEX.replace('tree', 'free')],
+    ['a length below that of a seal', INDEX.replace(':40', ':31')],
+    ['a length of 4 GiB', INDEX.replace(':40', ':4294967296')],
+    ['an endless length', INDEX.replace(':40', `:${'9'.repeat(400)}`)],
+    ['a negative offset', INDEX.replace(':5', ':-5')],
+    ['a broken number', INDEX.replace(':5', ':5.0')],
+    ['leading zeros', INDEX.replace(':5', ':05')],
+    ['more after the end', `${INDEX}{}`],
+  ])('with %s is damaged', (_, json) => {
+    expect(() => parseIndexFile(bytesOf(json))).toThrow(CorruptDataError)
+  })
+})
