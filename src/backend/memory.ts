@@ -18,7 +18,7 @@ export class MemoryBackend implements Backend {
   }
 
   async *list(type: Exclude<FileType, 'config'>, signal?: AbortSignal): AsyncGenerator<FileInfo> {
-    for (const [key, bytes] of [...this.#files]) {
+    for (const [key, bytes] of Array.from(this.#files)) {
       throwIfAborted(signal)
       if (key.startsWith(`${type}/`)) yield { name: key.slice(type.length + 1), size: bytes.length }
     }

@@ -187,7 +187,6 @@ export class BackupOutput {
 
   #textSummary({ statistics: s, durationSeconds, snapshotId }: BackupResult): void {
     const context = this.#context
-    const five = (count: number): string => String(count).padStart(5)
     context.print('')
     context.print(
       `Files:       ${five(s.filesNew)} new, ${five(s.filesChanged)} changed, ${five(s.filesUnmodified)} unmodified`,
@@ -221,4 +220,8 @@ function remainingSeconds(elapsedSeconds: number, done: number, total: number): 
 /** restic leaves out numbers that are 0. */
 export function omitZero(fields: Readonly<Record<string, number>>): Record<string, number> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== 0))
+}
+
+function five(count: number): string {
+  return String(count).padStart(5)
 }

@@ -156,7 +156,7 @@ interface Source {
   /** Targets named that are not there. */
   readonly missing: number
   /** Waits for the command whose output was backed up. */
-  readonly finish?: () => Promise<void>
+  readonly finish?: (this: void) => Promise<void>
 }
 
 async function resolveSource(

@@ -6,13 +6,13 @@ import type { RunCommand } from './command.ts'
 import type { CommandContext } from './context.ts'
 import { EXIT_OK } from './exit-codes.ts'
 
-const FILE_TYPES = {
-  packs: 'pack',
-  index: 'index',
-  snapshots: 'snapshot',
-  keys: 'key',
-  locks: 'lock',
-} as const
+const FILE_TYPES: ReadonlyMap<string, 'pack' | 'index' | 'snapshot' | 'key' | 'lock'> = new Map([
+  ['packs', 'pack'],
+  ['index', 'index'],
+  ['snapshots', 'snapshot'],
+  ['keys', 'key'],
+  ['locks', 'lock'],
+])
 
 export function define(command: Command, run: RunCommand): void {
   addSnapshotsOptions(
@@ -26,7 +26,8 @@ export function define(command: Command, run: RunCommand): void {
 }
 
 async function listObjects(context: CommandContext, type: string): Promise<number> {
-  if (type !== 'blobs' && !Object.hasOwn(FILE_TYPES, type)) {
+  const fileType = FILE_TYPES.get(type)
+  if (type !== 'blobs' && fileType === undefined) {
     throw new InvalidInputError(
       `invalid type "${type}": must be one of blobs, packs, index, snapshots, keys, locks`,
     )
@@ -36,11 +37,8 @@ async function listObjects(context: CommandContext, type: string): Promise<numbe
   const lock =
     context.options.lock && type !== 'locks' ? await repository.lock(false, context.signal) : undefined
   try {
-    if (type === 'blobs') await listBlobs(context, repository)
-    else {
-      const fileType = FILE_TYPES[type as keyof typeof FILE_TYPES]
-      for await (const { id } of repository.list(fileType, context.signal)) print(context, id)
-    }
+    if (fileType === undefined) await listBlobs(context, repository)
+    else for await (const { id } of repository.list(fileType, context.signal)) print(context, id)
   } finally {
     await lock?.release()
     await repository.close()

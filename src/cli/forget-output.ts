@@ -32,8 +32,6 @@ export function printForgetGroups(
 }
 
 export function forgetJson(groups: readonly ForgetGroup[]): string {
-  const listOrNull = (records: readonly SnapshotRecord[]): string =>
-    records.length === 0 ? 'null' : snapshotListJson(records)
   const texts = groups.map((group) => {
     const reasons = group.reasons.map(
       ({ record, matches }) => `{"snapshot":${snapshotJson(record)},"matches":${toJson(matches)}}`,
@@ -49,4 +47,8 @@ export function forgetJson(groups: readonly ForgetGroup[]): string {
 
 export function wouldRemoveText(ids: readonly SnapshotRecord[]): string {
   return `Would have removed the following snapshots:\n{${ids.map(({ id }) => shortId(id)).join(' ')}}\n`
+}
+
+function listOrNull(records: readonly SnapshotRecord[]): string {
+  return records.length === 0 ? 'null' : snapshotListJson(records)
 }

@@ -20,7 +20,6 @@ export function formatSeconds(seconds: number): string {
   const total = Math.max(0, Math.floor(seconds))
   const hours = Math.floor(total / 3600)
   const minutes = Math.floor((total % 3600) / 60)
-  const two = (value: number): string => String(value).padStart(2, '0')
   return hours > 0 ? `${hours}:${two(minutes)}:${two(total % 60)}` : `${minutes}:${two(total % 60)}`
 }
 
@@ -35,7 +34,6 @@ export function formatLocalTime(time: Time): string {
 }
 
 export function formatDate(date: Date): string {
-  const two = (value: number): string => String(value).padStart(2, '0')
   const day = `${String(date.getFullYear()).padStart(4, '0')}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
 }
@@ -44,7 +42,6 @@ export function formatDate(date: Date): string {
 export function formatGoTime(time: Time): string {
   const offset = time.offsetSeconds
   const shifted = new Date((time.seconds + offset) * 1000)
-  const two = (value: number): string => String(value).padStart(2, '0')
   const fraction =
     time.nanoseconds === 0 ? '' : `.${String(time.nanoseconds).padStart(9, '0').replace(/0+$/, '')}`
   const zone = `${offset < 0 ? '-' : '+'}${two(Math.floor(Math.abs(offset) / 3600))}${two(Math.floor((Math.abs(offset) % 3600) / 60))}`
@@ -64,4 +61,8 @@ export function toJson(value: unknown): string {
 /** Lone surrogates stand for bytes that are not UTF-8: shown, they are U+FFFD. */
 export function printable(text: string): string {
   return text.replaceAll(/\p{Surrogate}/gu, '\ufffd')
+}
+
+function two(value: number): string {
+  return String(value).padStart(2, '0')
 }

@@ -1,5 +1,5 @@
 /** Flags every command takes, and the environment variables that stand in for them (command spec §1.3–1.4). */
-import { Command, Option } from 'commander'
+import { Option, type Command } from 'commander'
 import { InvalidInputError, type CompressionMode } from '../index.ts'
 import type { CliIo } from './io.ts'
 

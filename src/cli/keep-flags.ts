@@ -66,6 +66,7 @@ function mapSet<K extends string, V>(
   parse: (text: string) => V,
 ): Partial<Record<K, V>> {
   const parsed: Partial<Record<K, V>> = {}
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the keys of a record of K are K
   for (const key of Object.keys(texts) as K[]) {
     const text = texts[key]
     if (text !== undefined) parsed[key] = parse(text)

@@ -58,7 +58,6 @@ export class PruneOutput {
     const line = (title: string, count: string, size: number): void => {
       this.#context.print(`${title.padEnd(18)}${count.padStart(10)}${formatBytes(size).padStart(14)}`)
     }
-    const counted = (count: number): string => `${count} blobs /`
     const totalPruned = bytes.repackRemove + bytes.remove + bytes.unreferenced
     const remaining = bytes.used + bytes.unused + bytes.duplicate - bytes.repackRemove - bytes.remove
     const unusedAfter = bytes.unused + bytes.duplicate - bytes.repackRemove - bytes.remove
@@ -109,4 +108,8 @@ export function pruneSummary(result: PruneResult, dryRun: boolean): Record<strin
     packs_unreferenced: result.removedUnreferencedPacks.length,
     failures: result.failures.length,
   }
+}
+
+function counted(count: number): string {
+  return `${count} blobs /`
 }

@@ -5,7 +5,7 @@ import { formatTable, type Column } from './table.ts'
 
 /** The stored JSON with paths sorted, and the snapshot's own IDs at the end. */
 export function snapshotJson({ id, snapshot }: SnapshotRecord): string {
-  const stored = new TextDecoder().decode(encodeSnapshot({ ...snapshot, paths: [...snapshot.paths].sort() }))
+  const stored = new TextDecoder().decode(encodeSnapshot({ ...snapshot, paths: snapshot.paths.toSorted() }))
   return `${stored.slice(0, -1)},"id":"${id}","short_id":"${shortId(id)}"}`
 }
 
@@ -50,7 +50,7 @@ export function snapshotTable(
   ]
   if (!compact) {
     if (reasons !== undefined) columns.push({ title: 'Reasons', cell: ({ id }) => reasons.get(id) ?? [] })
-    columns.push({ title: 'Paths', cell: ({ snapshot }) => [...snapshot.paths].sort().map(printable) })
+    columns.push({ title: 'Paths', cell: ({ snapshot }) => snapshot.paths.toSorted().map(printable) })
   }
   if (records.some(({ snapshot }) => snapshot.summary !== undefined)) {
     columns.push({

@@ -5,7 +5,7 @@ import { SourceError } from '../index.ts'
 export interface StreamCommand {
   readonly stream: AsyncIterable<Uint8Array>
   /** @throws SourceError where the command failed: what it printed is then not to be trusted */
-  finish(): Promise<void>
+  readonly finish: (this: void) => Promise<void>
 }
 
 /** @param onLine takes what the command prints on standard error, line by line */

@@ -75,6 +75,7 @@ export class BlobIndex {
         commit()
         staged.start(id)
       },
+      // oxlint-disable-next-line max-params -- called for every blob: an object each would be garbage
       blob: (id, type, offset, length, uncompressedLength) => {
         staged.add(id, type, offset, length, uncompressedLength)
       },
@@ -286,6 +287,7 @@ class StagedPack {
     this.entries = []
   }
 
+  // oxlint-disable-next-line max-params -- as above
   add(id: Uint8Array, type: 0 | 1, offset: number, length: number, uncompressedLength: number): void {
     if (length < SEAL_OVERHEAD || length > LENGTH_MASK) {
       throw new CorruptDataError(
@@ -312,7 +314,7 @@ class StagedPack {
     for (const entry of this.entries) {
       if (entry.offset < previous) {
         // The pool keeps its own order; sorting a copy leaves later packs their entries.
-        this.entries = [...this.entries].sort((a, b) => a.offset - b.offset)
+        this.entries = this.entries.toSorted((a, b) => a.offset - b.offset)
         return
       }
       previous = entry.offset

@@ -43,6 +43,7 @@ let napi: ZstdNapi | undefined | null = null
 function loadNapi(): ZstdNapi | undefined {
   if (napi === null) {
     try {
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the module's own types
       napi = createRequire(import.meta.url)('zstd-napi/binding') as ZstdNapi
     } catch {
       napi = undefined // not compiled for this platform: node:zlib may still serve

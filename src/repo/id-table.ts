@@ -12,7 +12,7 @@ const MAX_LOAD = 0.8
 
 /** A table whose rows may share an ID: `find` gives the first, `findNext` the ones after it. */
 export class IdTable {
-  #segments: Uint8Array[] = []
+  readonly #segments: Uint8Array[] = []
   #slots: Uint32Array
   #mask: number
   #size = 0

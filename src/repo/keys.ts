@@ -170,7 +170,7 @@ export async function listKeys(
       options.onError(id, error)
     }
   }
-  return keys.sort((a, b) => (a.id < b.id ? -1 : 1))
+  return keys.toSorted((a, b) => (a.id < b.id ? -1 : 1))
 }
 
 /** @throws InvalidInputError where `id` is the key in use */

@@ -15,9 +15,9 @@ export async function forEachParallel<T>(
     failed = true
   }
   const worker = async (): Promise<void> => {
-    while (!failed) {
-      const step = await iterator.next()
-      if (step.done === true) return
+    for (;;) {
+      const step = failed ? undefined : await iterator.next()
+      if (step === undefined || step.done === true) return
       await work(step.value)
     }
   }

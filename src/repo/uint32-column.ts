@@ -4,7 +4,7 @@ const SEGMENT_SHIFT = 15
 const SEGMENT_MASK = (1 << SEGMENT_SHIFT) - 1
 
 export class Uint32Column {
-  #segments: Uint32Array[] = []
+  readonly #segments: Uint32Array[] = []
   #length = 0
 
   get length(): number {

@@ -163,8 +163,8 @@ describe('Bitmap', () => {
         const bitmap = new Bitmap(1000)
         const model = new Set<number>()
         for (const [add, member] of steps) {
-          if (add) expect(bitmap.add(member)).toBe(!model.has(member))
-          else expect(bitmap.delete(member)).toBe(model.has(member))
+          const changed = add ? bitmap.add(member) : bitmap.delete(member)
+          expect(changed).toBe(model.has(member) !== add)
           if (add) model.add(member)
           else model.delete(member)
         }

@@ -6,7 +6,7 @@ import { encodeLockFile, parseLockFile, type LockFile } from '../../src/repo/for
 import { timeFromDate } from '../../src/repo/format/time.ts'
 import { removeLocks, type Lock } from '../../src/repo/locks.ts'
 import { Repository, type Notice } from '../../src/repo/repository.ts'
-import { MemoryBackend } from '../../src/backend/memory.ts'
+import type { MemoryBackend } from '../../src/backend/memory.ts'
 import { TEST_PASSWORD, createTestRepository } from '../support/test-repository.ts'
 
 /** A process number that was in use and is no more. */

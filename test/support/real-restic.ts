@@ -1,8 +1,9 @@
 /* oxlint-disable node/no-process-env -- the one place where tests look at their environment */
-/** The real restic, for tests that compare: found in $RESTIC_BIN_DIR (default /opt/restic-bin). */
+/** The real restic, for tests that compare: found in $RESTIC_BIN_DIR (default .cache/restic). */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { PROJECT } from './cli.ts'
 import { TEST_PASSWORD } from './test-repository.ts'
 
 export type ResticVersion = '0.14.0' | '0.18.0' | '0.19.1'
@@ -16,12 +17,14 @@ export function propertyRuns(normal = 25, slow = 1000): { numRuns: number } {
 }
 
 function binary(version: ResticVersion): string {
-  return join(process.env['RESTIC_BIN_DIR'] ?? '/opt/restic-bin', `restic-${version}`)
+  return join(process.env['RESTIC_BIN_DIR'] ?? join(PROJECT, '.cache', 'restic'), `restic-${version}`)
 }
 
 /** Whether tests can run this restic. Says so loudly where they cannot. */
 export function hasRestic(version: ResticVersion = '0.19.1'): boolean {
   const isThere = existsSync(binary(version))
+  if (!isThere && process.env['CI'] === 'true')
+    throw new Error(`CI must have real restic: no ${binary(version)}`)
   if (!isThere) process.stderr.write(`SKIPPED: no ${binary(version)}; set RESTIC_BIN_DIR\n`)
   return isThere
 }

@@ -9,7 +9,6 @@ export const MODE_SETUID: number = 1 << 23
 export const MODE_SETGID: number = 1 << 22
 export const MODE_CHAR_DEVICE: number = 1 << 21
 export const MODE_STICKY: number = 1 << 20
-export const MODE_IRREGULAR: number = 1 << 19
 export const MODE_PERMISSIONS = 0o777
 
 const S_IFMT = 0o170000

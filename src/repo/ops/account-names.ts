@@ -28,14 +28,14 @@ export function createAccountNames(): AccountNames {
 }
 
 function memoize<K, V>(compute: (key: K) => V): (key: K) => V {
-  const known = new Map<K, V>()
+  const known = new Map<K, { readonly value: V }>()
   return (key) => {
-    let value = known.get(key)
-    if (value === undefined && !known.has(key)) {
-      value = compute(key)
-      known.set(key, value)
+    let entry = known.get(key)
+    if (entry === undefined) {
+      entry = { value: compute(key) }
+      known.set(key, entry)
     }
-    return value as V
+    return entry.value
   }
 }
 

@@ -123,6 +123,7 @@ export class Archiver {
     return this.#finishFolder(path, { ...node, subtree: null }, nodes, { previous, started })
   }
 
+  // oxlint-disable-next-line max-params -- the five facts of an entry; an object for each would be garbage
   async #saveEntry(
     path: string,
     name: string,

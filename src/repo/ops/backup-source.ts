@@ -116,17 +116,17 @@ export class StreamSource implements BackupSource {
   }
 
   open(path: string): SourceFile {
-    const iterator = this.#options.stream[Symbol.asyncIterator]()
+    const iterator: AsyncIterator<Uint8Array, unknown> = this.#options.stream[Symbol.asyncIterator]()
     let rest: Uint8Array = new Uint8Array()
     let any = false
     const read = async (target: Uint8Array): Promise<number> => {
       while (rest.length === 0) {
-        const { done, value } = await iterator.next()
-        if (done === true) {
+        const step = await iterator.next()
+        if (step.done === true) {
           if (!any) throw new SourceError(`read ${this.#path}: no data read`)
           return 0
         }
-        rest = value
+        rest = step.value
       }
       any = true
       const length = Math.min(rest.length, target.length)

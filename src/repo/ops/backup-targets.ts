@@ -52,7 +52,7 @@ export function buildTargetTree(targets: readonly BackupTarget[], listNames: Lis
 
 /** Names of a level in the order they are stored in. */
 export function sortedChildren(tree: TargetTree): [string, TargetTree][] {
-  return [...tree.children].sort(([a], [b]) => compareRawNames(a, b))
+  return [...tree.children].toSorted(([a], [b]) => compareRawNames(a, b))
 }
 
 /** `path` without `.`, `..` where they can be resolved, double or trailing slashes. */

@@ -67,7 +67,7 @@ function namesIn(path: string): string[] {
   try {
     return readdirSync(nativePath(path), 'buffer')
       .map((name) => decodeRawName(name))
-      .sort(compareRawNames)
+      .toSorted(compareRawNames)
   } catch {
     return [] // not a folder or not readable: nothing matches there
   }

@@ -73,6 +73,7 @@ export function loadLibc(): Libc | undefined {
 function tryLoad(): Libc | undefined {
   if (process.platform !== 'linux') return undefined
   try {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- koffi's own functions
     const koffi = createRequire(import.meta.url)('koffi') as Koffi
     for (const name of LIBRARIES) {
       try {
@@ -114,7 +115,9 @@ class LinuxLibc implements Libc {
   constructor(koffi: Koffi, library: ReturnType<Koffi['load']>) {
     this.#koffi = koffi
     this.#codes = new Map(Object.entries(koffi.os.errno).map(([code, errno]) => [errno, code]))
-    const func = (declaration: string): NativeFunction => library.func(declaration) as NativeFunction
+    const func = (declaration: string): NativeFunction =>
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what the declaration says
+      library.func(declaration) as NativeFunction
     // Both start with name, password and number; nothing else is looked at.
     const account = {
       name: 'str',
@@ -127,8 +130,8 @@ class LinuxLibc implements Libc {
     }
     const type = `restic_ts_account_${process.pid}_${Math.trunc(performance.now() * 1000)}`
     koffi.struct(type, account)
-    this.#llistxattr = func('ssize_t llistxattr(const void *path, void *list, size_t size)')
-    this.#lgetxattr = func('ssize_t lgetxattr(const void *path, const void *name, void *value, size_t size)')
+    this.#llistxattr = func('long llistxattr(const void *path, void *list, size_t size)')
+    this.#lgetxattr = func('long lgetxattr(const void *path, const void *name, void *value, size_t size)')
     this.#lsetxattr = func(
       'int lsetxattr(const void *path, const void *name, const void *value, size_t size, int flags)',
     )

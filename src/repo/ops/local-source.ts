@@ -73,10 +73,11 @@ export class LocalSource implements BackupSource {
     // Names that are not UTF-8 show as U+FFFD: only then they are worth asking for as bytes.
     const needsBytes = typeof native !== 'string' || names.some((name) => name.includes('\ufffd'))
     const exact = needsBytes ? readdirSync(native, 'buffer').map((name) => decodeRawName(name)) : names
-    return exact.sort(compareRawNames)
+    return exact.toSorted(compareRawNames)
   }
 
   toNode(path: string, name: string, stat: SourceStat, options: ToNodeOptions): Node {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- every stat comes from this class's own lstat, resolve or open
     const { stats } = stat as LocalStat
     const type = NODE_TYPES[Number(stats.mode) & S_IFMT]
     if (type === undefined) throw new SourceError(`${path} has an unknown file type`)

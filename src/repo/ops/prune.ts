@@ -99,7 +99,7 @@ export async function pruneLocked(
   options: PruneOptions,
   withoutSnapshots: ReadonlySet<Id> = new Set(),
 ): Promise<PruneResult> {
-  const plan = await makePlan(repo, options, withoutSnapshots)
+  const { plan, hasRepeatedPacks } = await makePlan(repo, options, withoutSnapshots)
   options.onPlan?.(plan)
   if (options.dryRun === true) {
     return {
@@ -109,25 +109,30 @@ export async function pruneLocked(
       failures: [],
     }
   }
-  return new Execution(repo, options, plan).run()
+  return new Execution(repo, options, plan).run(hasRepeatedPacks)
 }
 
 async function makePlan(
   repo: Repository,
   options: PruneOptions,
   withoutSnapshots: ReadonlySet<Id>,
-): Promise<PrunePlan> {
+): Promise<{ readonly plan: PrunePlan; readonly hasRepeatedPacks: boolean }> {
   const { signal } = options
+  let hasRepeatedPacks = false
   // What an earlier operation knew may be out of date.
   repo.discardIndex()
-  await repo.loadIndex({ signal, onProgress: reporter(options, 'load-index') })
+  await repo.loadIndex({
+    signal,
+    onProgress: reporter(options, 'load-index'),
+    onRepeated: () => (hasRepeatedPacks = true),
+  })
   const records = await loadSnapshots(repo, { signal, except: withoutSnapshots })
   const roots = records.map((record) => record.snapshot.tree)
   const used = await findUsedBlobs(repo, roots, { signal, onProgress: reporter(options, 'find-used') })
   const storedPacks: { readonly id: Id; readonly size: number }[] = []
   for await (const pack of repo.list('pack', signal)) storedPacks.push(pack)
   const isRecovery = options.unsafeRecoverNoFreeSpace !== undefined
-  return planPrune({
+  const plan = planPrune({
     index: repo.index,
     used,
     storedPacks,
@@ -135,6 +140,7 @@ async function makePlan(
     // Without free space there is nothing to copy to.
     options: isRecovery ? { ...options, maxRepackSizeBytes: 0 } : options,
   })
+  return { plan, hasRepeatedPacks }
 }
 
 /** Unused packs and those to be repacked, each once. */
@@ -158,7 +164,8 @@ class Execution {
     this.#plan = plan
   }
 
-  async run(): Promise<PruneResult> {
+  /** @param hasRepeatedPacks rewrite the index files in any case: a prune interrupted here left some packs named twice */
+  async run(hasRepeatedPacks: boolean): Promise<PruneResult> {
     const repo = this.#repo
     const { signal } = this.#options
     const removedUnreferencedPacks = await this.#removePacks(
@@ -174,7 +181,7 @@ class Execution {
     try {
       const removedPacks =
         this.#options.unsafeRecoverNoFreeSpace === undefined
-          ? await this.#removeSafely(packs, exclude)
+          ? await this.#removeSafely(packs, exclude, hasRepeatedPacks)
           : await this.#removeWithoutSpace(packs, exclude)
       return { stats: this.#plan.stats, removedPacks, removedUnreferencedPacks, failures: this.#failures }
     } finally {
@@ -182,8 +189,12 @@ class Execution {
     }
   }
 
-  async #removeSafely(packs: readonly Id[], exclude: ReadonlySet<Id>): Promise<Id[]> {
-    if (exclude.size > 0) {
+  async #removeSafely(
+    packs: readonly Id[],
+    exclude: ReadonlySet<Id>,
+    hasRepeatedPacks: boolean,
+  ): Promise<Id[]> {
+    if (exclude.size > 0 || hasRepeatedPacks) {
       await rewriteIndexFiles(this.#repo, exclude, {
         signal: this.#options.signal,
         onRewritten: this.#report('rewrite-index'),

@@ -84,8 +84,6 @@ export async function restore(repository: Repository, options: RestoreOptions): 
 }
 
 function checkOptions(options: RestoreOptions): void {
-  const has = (...lists: (readonly string[] | undefined)[]): boolean =>
-    lists.some((list) => (list?.length ?? 0) > 0)
   const included = has(options.includes, options.insensitiveIncludes)
   const excluded = has(options.excludes, options.insensitiveExcludes)
   if (included && excluded) throw new InvalidInputError('exclude and include patterns are mutually exclusive')
@@ -412,4 +410,8 @@ interface WantedBlob {
 
 function mtimeNs(node: Node): bigint {
   return BigInt(node.mtime.seconds) * 1_000_000_000n + BigInt(node.mtime.nanoseconds)
+}
+
+function has(...lists: readonly (readonly string[] | undefined)[]): boolean {
+  return lists.some((list) => (list?.length ?? 0) > 0)
 }

@@ -33,8 +33,8 @@ function oddNames(): Buffer[] {
 
 describe.each<ResticVersion>(['0.14.0', '0.19.1'])('trees of restic %s', (version) => {
   describe.skipIf(!hasRestic(version))('made here', () => {
-    const root = mkdtempSync(join(tmpdir(), 'restic-ts-format-'))
-    const source = join(root, 'source')
+    let root = ''
+    let source = ''
     const written: Buffer[] = []
     const run = (...args: string[]): string =>
       restic(['-r', join(root, 'repository'), ...args], { version, cwd: source, env: { TZ: ZONE } })
@@ -42,6 +42,8 @@ describe.each<ResticVersion>(['0.14.0', '0.19.1'])('trees of restic %s', (versio
     let snapshotId = ''
 
     beforeAll(() => {
+      root = mkdtempSync(join(tmpdir(), 'restic-ts-format-'))
+      source = join(root, 'source')
       mkdirSync(source)
       for (const name of oddNames()) {
         try {

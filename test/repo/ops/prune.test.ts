@@ -7,6 +7,7 @@ import {
   CorruptDataError,
   InvalidInputError,
   RepositoryDamagedError,
+  ResticError,
 } from '../../../src/errors.ts'
 import { parseId, type Id } from '../../../src/repo/format/id.ts'
 import { encodeIndexFile, parseIndexFile } from '../../../src/repo/format/index-file.ts'
@@ -206,14 +207,14 @@ describe('prune', () => {
   })
 })
 
-describe('prune refuses', () => {
-  async function unchanged(options: PruneOptions): Promise<unknown> {
-    const state = [await list('pack'), await list('index'), await list('snapshot')]
-    const failure: unknown = await prune(repository, options).catch((error: unknown) => error)
-    expect([await list('pack'), await list('index'), await list('snapshot')]).toEqual(state)
-    return failure
-  }
+async function unchanged(options: PruneOptions): Promise<unknown> {
+  const state = [await list('pack'), await list('index'), await list('snapshot')]
+  const failure: unknown = await prune(repository, options).catch((error: unknown) => error)
+  expect([await list('pack'), await list('index'), await list('snapshot')]).toEqual(state)
+  return failure
+}
 
+describe('prune refuses', () => {
   beforeEach(async () => {
     await repository.remove('snapshot', await addSnapshot(repository, files(1, 2)))
     await addSnapshot(repository, { sub: files(2, 3) })
@@ -301,30 +302,6 @@ describe('prune without free space', () => {
 })
 
 describe('index files after a prune', () => {
-  it('stay as they are where they are full and whole', async () => {
-    await addSnapshot(repository, files(1))
-    // A pack that nobody has or needs makes for a full index file and a reason to rewrite the others.
-    const blobs = Array.from({ length: 50_000 }, (_, i) => ({
-      type: 'data' as const,
-      id: parseId((i + 1).toString(16).padStart(64, 'f')),
-      offset: i * 40,
-      length: 40,
-      uncompressedLength: 8,
-    }))
-    const pack = parseId('cd'.repeat(32))
-    await backend.write({ type: 'pack', name: pack }, new Uint8Array(10))
-    const full = await repository.saveUnpacked('index', encodeIndexFile([{ id: pack, blobs }]))
-    const [small] = (await list('index')).filter((id) => id !== full)
-    await addSnapshot(repository, files(2))
-    await repository.remove('snapshot', (await list('snapshot'))[0]!)
-    // The pack is removed, and with it the full index file goes.
-    await prune(repository)
-    const after = await list('index')
-    expect(after).toHaveLength(1)
-    expect(after).not.toContain(full)
-    expect(after).not.toContain(small)
-  })
-
   it('name each pack once', async () => {
     await addSnapshot(repository, files(1))
     const [index] = await list('index')
@@ -406,7 +383,7 @@ describe('prune killed at any point', () => {
       const dying = new DyingBackend(store, changes, isLateDeath)
       const options: PruneOptions = { maxUnused: { bytes: 0 } }
       await pruneLocked(await open(dying), options).catch((error: unknown) => {
-        expect(error).toBeInstanceOf(Error)
+        if (!(error instanceof ResticError)) throw error
       })
       const survivor = await open(store)
       expect(await check(survivor, { readData: true })).toMatchObject({ errors: [] })
