@@ -146,6 +146,9 @@ class BackupRun {
       })
     }
     const root = await this.#archive(archiver, tree, parent)
+    // A stream is all or nothing: half a dump must not pass for a backup.
+    if (input !== undefined && this.#errorCount > 0)
+      throw new SourceError('the stream could not be read, no snapshot was made')
     if (!dryRun) await this.#repository.flush()
     return this.#finish(root, parent, archiver.statistics, targets)
   }
