@@ -56,9 +56,14 @@ export class PackStore {
     this.#throwFailure()
   }
 
+  /** Resolves when nothing is on its way any more, whatever became of it. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#uploads)
+  }
+
   /** Resolves when all packs submitted are stored and named in stored index files. */
   async flush(): Promise<void> {
-    await Promise.all(this.#uploads)
+    await this.settle()
     this.#throwFailure()
     await this.#saveIndex()
     this.#throwFailure()

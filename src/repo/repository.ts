@@ -332,12 +332,15 @@ export class Repository {
   }
 
   /**
-   * Gives up writing after a failure. The index in memory names packs that may not be stored, so it is discarded.
+   * Gives up writing after a failure, once what is on its way has arrived or failed: the lock must not go before. The
+   * index in memory names packs that may not be stored, so it is discarded. Does nothing after a `flush`.
    */
-  abandonWriting(): void {
+  async abandonWriting(): Promise<void> {
     if (this.#writer === undefined) return
+    const { packs } = this.#writer
     this.#writer = undefined
     this.discardIndex()
+    await packs.settle()
   }
 
   /** @throws RepositoryLockedError, LockLostError through the lock's signal */

@@ -244,7 +244,7 @@ describe.each([1, 2] as const)('blobs in version %i', (version) => {
     failing.startWriting()
     await failing.saveBlob('data', text('lost'))
     await expect(failing.flush()).rejects.toThrow('no space left')
-    failing.abandonWriting()
+    await failing.abandonWriting()
     full.full = false
     await failing.loadIndex()
     failing.startWriting()

@@ -97,7 +97,7 @@ export async function backup(repository: Repository, options: BackupOptions): Pr
   try {
     return await new BackupRun(repository, options, lock.signal).run()
   } finally {
-    repository.abandonWriting()
+    await repository.abandonWriting()
     await lock.release()
   }
 }
@@ -133,6 +133,8 @@ class BackupRun {
     // Snapshots before the index: blobs of any snapshot seen are then in the index as well.
     const parent = await this.#findParent(targets)
     this.#options.onParent?.(parent)
+    // What an earlier operation knew may be out of date: another process can have pruned since.
+    this.#repository.discardIndex()
     await this.#repository.loadIndex({ signal: this.#signal, onProgress: this.#options.onLoadIndex })
 
     const list = (path: string): string[] => this.#source.listNames(path)

@@ -40,7 +40,7 @@ export async function repackBlobs(
     })
     await repo.flush()
   } catch (error) {
-    repo.abandonWriting()
+    await repo.abandonWriting()
     throw error
   }
   if (blobsToCopy.count !== 0) {

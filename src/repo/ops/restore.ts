@@ -149,6 +149,7 @@ class RestoreRun {
       signal,
     })
     this.#options.onSnapshot?.(record, subfolder)
+    this.#repository.discardIndex()
     await this.#repository.loadIndex({ signal, onProgress: this.#options.onLoadIndex })
     const tree = await this.#subtree(record.snapshot.tree, subfolder)
     const walk: RestoreWalkOptions = {
