@@ -2,7 +2,8 @@
  * Content-defined chunking as restic does it (format spec §9): a chunk ends where the low 20 bits of a Rabin
  * fingerprint over the last 64 bytes are zero, not before 512 KiB and not after 8 MiB.
  */
-import { createPlainScanner, SCAN_BYTES, type CutScanner } from './rabin-scan.ts'
+import { createScanner } from './rabin-kernel.ts'
+import { SCAN_BYTES, type CutScanner, type ScannerFactory } from './rabin-scan.ts'
 import { rabinTables, WINDOW_SIZE } from './rabin-tables.ts'
 
 export const MIN_CHUNK_SIZE: number = 512 * 1024
@@ -25,8 +26,8 @@ export class Chunker {
   #length = 0
 
   /** @throws RangeError where the polynomial is not of degree 53 */
-  constructor(polynomial: bigint, createScanner: typeof createPlainScanner = createPlainScanner) {
-    this.#scanner = createScanner(rabinTables(polynomial))
+  constructor(polynomial: bigint, scannerFactory: ScannerFactory = createScanner) {
+    this.#scanner = scannerFactory(rabinTables(polynomial))
   }
 
   /** Starts a new chunk, as at the start of a file. */

@@ -11,11 +11,13 @@ const SPLIT_MASK = 0xfffff
  * looked at again.
  */
 export interface CutScanner {
-  /** Where the bytes to be scanned are put: the 64 that came before, then up to `SCAN_BYTES`. */
+  /** Where the bytes to be scanned are put, anew for each call: the 64 before them, then up to `SCAN_BYTES`. */
   readonly input: Uint8Array
   /** The first cut point within the `length` bytes: how many of them lie before it (1 … length); −1 if there is none. */
   scan(length: number): number
 }
+
+export type ScannerFactory = (tables: RabinTables) => CutScanner
 
 /** The twin of the kernel. */
 export function createPlainScanner(tables: RabinTables): CutScanner {

@@ -1,10 +1,13 @@
-/** Primitives from node:crypto; Poly1305, which it does not offer raw, from our own code. */
+/** Primitives from node:crypto; Poly1305, which it does not offer by itself, from our own kernel. */
 import * as crypto from 'node:crypto'
-import { poly1305 } from './poly1305.ts'
+import { aes128Block, aes256CtrShort, MAX_SHORT_BYTES } from './native-blocks.ts'
+import { fastPoly1305 } from './poly1305-kernel.ts'
 import type { CryptoProvider, ScryptParams, Sha256 } from './provider.ts'
 
 /** scrypt's own accounting is a little above 128·N·r. */
 const SCRYPT_MEMORY_SLACK = 1 << 20
+/** Output buffers of this size are reused by the allocator and stay in the processor's cache; larger ones do not. */
+const CIPHER_STEP_BYTES = 32_768
 
 class NativeSha256 implements Sha256 {
   readonly #hash = crypto.createHash('sha256')
@@ -46,16 +49,16 @@ export const nativeCrypto: CryptoProvider = {
   },
 
   aes256Ctr(key: Uint8Array, iv: Uint8Array, source: Uint8Array, destination: Uint8Array): void {
+    if (source.length <= MAX_SHORT_BYTES) {
+      aes256CtrShort(key, iv, source, destination)
+      return
+    }
     const cipher = crypto.createCipheriv('aes-256-ctr', key, iv)
-    destination.set(cipher.update(source))
-    cipher.final()
+    for (let i = 0; i < source.length; i += CIPHER_STEP_BYTES) {
+      destination.set(cipher.update(source.subarray(i, i + CIPHER_STEP_BYTES)), i)
+    }
   },
 
-  aes128Block(key: Uint8Array, block: Uint8Array): Uint8Array {
-    const cipher = crypto.createCipheriv('aes-128-ecb', key, null)
-    cipher.setAutoPadding(false)
-    return cipher.update(block)
-  },
-
-  poly1305,
+  aes128Block,
+  poly1305: fastPoly1305,
 }

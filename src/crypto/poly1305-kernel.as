@@ -16,10 +16,13 @@ export const TAG: usize = 32
 /** Where blocks are put. */
 export const INPUT: usize = 1024
 
-/** Multipliers of both lanes for all but the last four blocks, then for those: see `putPower`. */
+const FACTOR_BYTES: usize = 9 * 16
+/** Two multipliers for all but the last four blocks, two for those: see `putPower`. */
 const FACTORS: usize = 64
 const LAST_FACTORS: usize = FACTORS + 2 * FACTOR_BYTES
-const FACTOR_BYTES: usize = 9 * 16
+
+/** A block of them, never written to. */
+const ZEROS: usize = 48
 
 const BLOCK: usize = 16
 const FOUR_BLOCKS: usize = 64
@@ -57,15 +60,11 @@ export function absorb(length: usize): void {
       p = absorbFours(p, end)
     }
   }
-  for (; p < end; p += BLOCK) {
-    addBlock(p, HIGH_BIT)
-    multiplyByR()
-  }
+  absorbBlocks(p, end, HIGH_BIT)
   if (rest != 0) {
     memory.fill(end + rest, 0, BLOCK - rest)
     store<u8>(end + rest, 1)
-    addBlock(end, 0)
-    multiplyByR()
+    absorbBlocks(end, end + BLOCK, 0)
   }
 }
 
@@ -87,28 +86,37 @@ export function finish(): void {
   store<u64>(TAG, high + load<u64>(KEY, 24) + <u64>(sum < low), 8)
 }
 
-@inline
-function addBlock(p: usize, highBit: u64): void {
-  const low = load<u64>(p)
-  const high = load<u64>(p, 8)
-  h0 += low & MASK
-  h1 += (low >> 26) & MASK
-  h2 += ((low >> 52) | (high << 12)) & MASK
-  h3 += (high >> 14) & MASK
-  h4 += (high >> 40) | highBit
+/** For each block: h = (h + block) · r. */
+function absorbBlocks(p: usize, end: usize, highBit: u64): void {
+  const a0 = r0, a1 = r1, a2 = r2, a3 = r3, a4 = r4
+  // 2^130 is 5 here, so what leaves at the top comes in again five times at the bottom.
+  const s1 = a1 * 5, s2 = a2 * 5, s3 = a3 * 5, s4 = a4 * 5
+  let x0 = h0, x1 = h1, x2 = h2, x3 = h3, x4 = h4
+  for (; p < end; p += BLOCK) {
+    const low = load<u64>(p), high = load<u64>(p, 8)
+    x0 += low & MASK
+    x1 += (low >> 26) & MASK
+    x2 += ((low >> 52) | (high << 12)) & MASK
+    x3 += (high >> 14) & MASK
+    x4 += (high >> 40) | highBit
+    let d0 = x0 * a0 + x1 * s4 + x2 * s3 + x3 * s2 + x4 * s1
+    const d1 = x0 * a1 + x1 * a0 + x2 * s4 + x3 * s3 + x4 * s2 + (d0 >> 26)
+    const d2 = x0 * a2 + x1 * a1 + x2 * a0 + x3 * s4 + x4 * s3 + (d1 >> 26)
+    const d3 = x0 * a3 + x1 * a2 + x2 * a1 + x3 * a0 + x4 * s4 + (d2 >> 26)
+    const d4 = x0 * a4 + x1 * a3 + x2 * a2 + x3 * a1 + x4 * a0 + (d3 >> 26)
+    d0 = (d0 & MASK) + (d4 >> 26) * 5
+    x0 = d0 & MASK
+    x1 = (d1 & MASK) + (d0 >> 26)
+    x2 = d2 & MASK
+    x3 = d3 & MASK
+    x4 = d4 & MASK
+  }
+  h0 = x0; h1 = x1; h2 = x2; h3 = x3; h4 = x4
 }
 
-@inline
+/** A block of zeros adds nothing. */
 function multiplyByR(): void {
-  // 2^130 is 5 here, so what leaves at the top comes in again five times at the bottom.
-  const s1 = r1 * 5, s2 = r2 * 5, s3 = r3 * 5, s4 = r4 * 5
-  carry(
-    h0 * r0 + h1 * s4 + h2 * s3 + h3 * s2 + h4 * s1,
-    h0 * r1 + h1 * r0 + h2 * s4 + h3 * s3 + h4 * s2,
-    h0 * r2 + h1 * r1 + h2 * r0 + h3 * s4 + h4 * s3,
-    h0 * r3 + h1 * r2 + h2 * r1 + h3 * r0 + h4 * s4,
-    h0 * r4 + h1 * r3 + h2 * r2 + h3 * r1 + h4 * r0,
-  )
+  absorbBlocks(ZEROS, ZEROS + BLOCK, 0)
 }
 
 /** Sets h, its limbs cut down to 26 bits (the second to a few more). */

@@ -24,7 +24,7 @@ export interface CryptoProvider {
   sha256(data: Uint8Array): Uint8Array
   createSha256(): Sha256
   randomBytes(length: number): Uint8Array
-  /** Derives `length` bytes. Parameters must have been checked by the caller (see key limits in master-key.ts). */
+  /** Derives `length` bytes. Parameters must have been checked by the caller (`checkScryptParams`). */
   scrypt(password: Uint8Array, salt: Uint8Array, params: ScryptParams, length: number): Promise<Uint8Array>
   /**
    * AES-256-CTR with the 16-byte `iv` as the initial big-endian counter block, from `source` into `destination` (same

@@ -31,7 +31,7 @@ export function seal(
   iv?: Uint8Array,
 ): Uint8Array {
   const sealed = new Uint8Array(plaintext.length + SEAL_OVERHEAD)
-  sealWith(crypto, key, { plaintext, destination: sealed, iv: iv ?? freshIv(crypto) })
+  sealWith(crypto, key, plaintext, { destination: sealed, iv: iv ?? freshIv(crypto) })
   return sealed
 }
 
@@ -45,18 +45,18 @@ export function sealInto(
   plaintext: Uint8Array,
   destination: Uint8Array,
 ): void {
-  sealWith(crypto, key, { plaintext, destination, iv: freshIv(crypto) })
+  sealWith(crypto, key, plaintext, { destination, iv: freshIv(crypto) })
 }
 
 function sealWith(
   crypto: CryptoProvider,
   key: SealKey,
-  job: { readonly plaintext: Uint8Array; readonly destination: Uint8Array; readonly iv: Uint8Array },
+  plaintext: Uint8Array,
+  to: { readonly destination: Uint8Array; readonly iv: Uint8Array },
 ): void {
-  const { plaintext, destination, iv } = job
+  const { destination, iv } = to
   if (isZero(iv)) throw new CorruptDataError('initialisation vector', 'it is all zero')
-  if (destination.length !== plaintext.length + SEAL_OVERHEAD)
-    throw new RangeError('the destination has the wrong length')
+  checkLength(destination, plaintext.length + SEAL_OVERHEAD)
   const end = IV_BYTES + plaintext.length
   const ciphertext = destination.subarray(IV_BYTES, end)
   crypto.aes256Ctr(key.encrypt, iv, plaintext, ciphertext)
@@ -69,6 +69,31 @@ function sealWith(
  * @throws CorruptDataError
  */
 export function open(crypto: CryptoProvider, key: SealKey, sealed: Uint8Array): Uint8Array {
+  const ciphertext = verify(crypto, key, sealed)
+  const plaintext = new Uint8Array(ciphertext.length)
+  crypto.aes256Ctr(key.encrypt, sealed.subarray(0, IV_BYTES), ciphertext, plaintext)
+  return plaintext
+}
+
+/**
+ * Opens into `destination`, which may be where the ciphertext lies: `sealed[16 … −16]`. It is not touched where the MAC
+ * is wrong.
+ * @throws CorruptDataError
+ * @throws RangeError where `destination` is not exactly `sealed.length − 32` bytes long
+ */
+export function openInto(
+  crypto: CryptoProvider,
+  key: SealKey,
+  sealed: Uint8Array,
+  destination: Uint8Array,
+): void {
+  const ciphertext = verify(crypto, key, sealed)
+  checkLength(destination, ciphertext.length)
+  crypto.aes256Ctr(key.encrypt, sealed.subarray(0, IV_BYTES), ciphertext, destination)
+}
+
+/** The ciphertext, if its MAC is right. */
+function verify(crypto: CryptoProvider, key: SealKey, sealed: Uint8Array): Uint8Array {
   if (sealed.length < SEAL_OVERHEAD)
     throw new CorruptDataError('sealed data', `${sealed.length} bytes are too few`)
   const iv = sealed.subarray(0, IV_BYTES)
@@ -77,9 +102,7 @@ export function open(crypto: CryptoProvider, key: SealKey, sealed: Uint8Array): 
   if (isZero(iv) || !equalInConstantTime(mac(crypto, key, iv, ciphertext), expected)) {
     throw new CorruptDataError('sealed data', 'ciphertext verification failed')
   }
-  const plaintext = new Uint8Array(ciphertext.length)
-  crypto.aes256Ctr(key.encrypt, iv, ciphertext, plaintext)
-  return plaintext
+  return ciphertext
 }
 
 /** @throws CorruptDataError for keys no writer makes: wrong lengths or all zero */
@@ -96,20 +119,38 @@ export function generateSealKey(crypto: CryptoProvider): SealKey {
   return { encrypt: crypto.randomBytes(32), k: crypto.randomBytes(16), r: crypto.randomBytes(16) }
 }
 
+const oneTimeKey = new Uint8Array(32)
+
 /** Poly1305-AES: the one-time key is r || AES-128(k, IV). */
 function mac(crypto: CryptoProvider, key: SealKey, iv: Uint8Array, ciphertext: Uint8Array): Uint8Array {
-  const oneTimeKey = new Uint8Array(32)
   oneTimeKey.set(key.r)
   oneTimeKey.set(crypto.aes128Block(key.k, iv), 16)
   return crypto.poly1305(oneTimeKey, ciphertext)
 }
 
+const IVS_DRAWN = 64
+const drawnIvs = new WeakMap<CryptoProvider, { bytes: Uint8Array; used: number }>()
+
+/** Random bytes are drawn for many IVs at once: a draw costs as much as encrypting a small blob. */
 function freshIv(crypto: CryptoProvider): Uint8Array {
-  return crypto.randomBytes(IV_BYTES)
+  let drawn = drawnIvs.get(crypto)
+  if (drawn === undefined || drawn.used === drawn.bytes.length) {
+    drawn = { bytes: crypto.randomBytes(IVS_DRAWN * IV_BYTES), used: 0 }
+    drawnIvs.set(crypto, drawn)
+  }
+  drawn.used += IV_BYTES
+  return drawn.bytes.subarray(drawn.used - IV_BYTES, drawn.used)
+}
+
+function checkLength(destination: Uint8Array, length: number): void {
+  if (destination.length !== length) {
+    throw new RangeError(`the destination has ${destination.length} bytes where ${length} are needed`)
+  }
 }
 
 function isZero(bytes: Uint8Array): boolean {
-  return bytes.every((byte) => byte === 0)
+  for (const byte of bytes) if (byte !== 0) return false
+  return true
 }
 
 function equalInConstantTime(a: Uint8Array, b: Uint8Array): boolean {

@@ -1,7 +1,10 @@
+import { randomBytes } from 'node:crypto'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { SCALAR, SIMD } from '../../src/crypto/poly1305-kernel.generated.ts'
+import { createKernelPoly1305, fastPoly1305 } from '../../src/crypto/poly1305-kernel.ts'
 import { poly1305 } from '../../src/crypto/poly1305.ts'
-import { count, hex, toHex } from './vectors.ts'
+import { count, hex, repeat, toHex } from './vectors.ts'
 
 function littleEndian(bytes: Uint8Array): bigint {
   return bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n)
@@ -21,7 +24,14 @@ function byDefinition(key: Uint8Array, message: Uint8Array): string {
 
 const F16 = 'ff'.repeat(16)
 
-describe.each([{ name: 'plain', mac: poly1305 }])('$name poly1305', ({ mac }) => {
+const IMPLEMENTATIONS = [
+  { name: 'plain', mac: poly1305 },
+  { name: 'scalar kernel', mac: createKernelPoly1305(SCALAR)! },
+  { name: 'SIMD kernel', mac: createKernelPoly1305(SIMD)! },
+  { name: 'default', mac: fastPoly1305 },
+]
+
+describe.each(IMPLEMENTATIONS)('$name poly1305', ({ mac }) => {
   it.each([
     {
       from: 'RFC 8439 §2.5.2',
@@ -54,6 +64,13 @@ describe.each([{ name: 'plain', mac: poly1305 }])('$name poly1305', ({ mac }) =>
       key: `02${'00'.repeat(31)}`,
       message: `fd${'ff'.repeat(15)}`,
       tag: `fa${'ff'.repeat(15)}`,
+    },
+    {
+      // 3·2^128 + (2^128 − 5) with r = 1: the sum is the modulus itself, to be reduced to 0.
+      from: 'the modulus',
+      key: `01${'00'.repeat(31)}`,
+      message: `fb${'ff'.repeat(15)}${'00'.repeat(32)}`,
+      tag: '00'.repeat(16),
     },
   ])('$from', ({ key, message, tag }) => {
     expect(toHex(mac(hex(key), hex(message)))).toBe(tag)
@@ -93,5 +110,28 @@ describe.each([{ name: 'plain', mac: poly1305 }])('$name poly1305', ({ mac }) =>
     const first = mac(key, message)
     mac(count(9, 32), count(3, 50))
     expect([key, message, mac(key, message)]).toEqual([count(1, 32), count(2, 100), first])
+  })
+})
+
+describe.each(IMPLEMENTATIONS.slice(1))('$name', ({ mac }) => {
+  it('is plain poly1305 for every length around blocks, fours of blocks and slabs', () => {
+    const key = Uint8Array.from(randomBytes(32))
+    const message = Uint8Array.from(randomBytes(3 * 65_536))
+    const ends = [400, 512, 576, 1024, 65_536, 65_536 + 512, 2 * 65_536, 3 * 65_536 - 80]
+    for (const end of ends) {
+      for (let length = end; length <= end + 80; length++) {
+        expect(toHex(mac(key, message.subarray(0, length))), `${length} bytes`).toBe(
+          toHex(poly1305(key, message.subarray(0, length))),
+        )
+      }
+    }
+  })
+
+  it('is plain poly1305 for millions of bytes', () => {
+    for (let i = 0; i < 20; i++) {
+      const key = i % 2 === 0 ? Uint8Array.from(randomBytes(32)) : repeat(0xff, 32)
+      const message = i % 3 === 0 ? repeat(0xff, 1_000_003) : Uint8Array.from(randomBytes(1_000_000 + i))
+      expect(toHex(mac(key, message))).toBe(toHex(poly1305(key, message)))
+    }
   })
 })

@@ -5,6 +5,7 @@ import { portableCrypto } from '../../src/crypto/portable.ts'
 import {
   generateSealKey,
   open,
+  openInto,
   seal,
   sealInto,
   SEAL_OVERHEAD,
@@ -75,6 +76,35 @@ describe.each([nativeCrypto, portableCrypto])('with the $name provider', (crypto
   it('refuses a destination of another length', () => {
     for (const length of [36, 38]) {
       expect(() => sealInto(crypto, MASTER_KEY, count(0, 5), new Uint8Array(length))).toThrow(RangeError)
+    }
+  })
+
+  it.each([0, 1, 1000, 70_000])('opens %i bytes in place and beside', (length) => {
+    const sealed = seal(crypto, MASTER_KEY, count(5, length))
+    const memory = repeat(0xaa, length + 20)
+    openInto(crypto, MASTER_KEY, sealed, memory.subarray(10, 10 + length))
+    expect(toHex(memory)).toBe(`${'aa'.repeat(10)}${toHex(count(5, length))}${'aa'.repeat(10)}`)
+
+    const inPlace = sealed.slice()
+    openInto(crypto, MASTER_KEY, inPlace, inPlace.subarray(16, -16))
+    expect(toHex(inPlace.subarray(16, -16))).toBe(toHex(count(5, length)))
+    expect(() => openInto(crypto, MASTER_KEY, sealed, new Uint8Array(length + 1))).toThrow(RangeError)
+  })
+
+  it('does not touch the destination where the MAC is wrong', () => {
+    const damaged = hex(SEALED_TEST)
+    damaged[20]! ^= 1
+    const destination = repeat(0xaa, 5)
+    expect(() => openInto(crypto, MASTER_KEY, damaged, destination)).toThrow(CorruptDataError)
+    expect(destination).toEqual(repeat(0xaa, 5))
+  })
+
+  it('keeps apart what is sealed with different keys in turn', () => {
+    const other = { encrypt: count(0x50, 32), k: count(0x70, 16), r: count(0x80, 16) }
+    for (const length of [10, 10, 5000, 10]) {
+      const sealed = [MASTER_KEY, other].map((key) => ({ key, bytes: seal(crypto, key, count(1, length)) }))
+      for (const { key, bytes } of sealed)
+        expect(toHex(open(crypto, key, bytes))).toBe(toHex(count(1, length)))
     }
   })
 

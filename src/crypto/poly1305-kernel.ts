@@ -1,0 +1,67 @@
+/** Poly1305 in WebAssembly: loads and feeds what poly1305-kernel.as is compiled to, or falls back to plain TypeScript. */
+import { SCALAR, SIMD } from './poly1305-kernel.generated.ts'
+import { poly1305 } from './poly1305.ts'
+
+/** The little that is used here; TypeScript declares it for browsers only. */
+declare const WebAssembly:
+  | {
+      readonly validate: (code: Uint8Array) => boolean
+      readonly Module: new (code: Uint8Array) => object
+      readonly Instance: new (module: object) => { readonly exports: Kernel }
+    }
+  | undefined
+
+interface Kernel {
+  readonly memory: { readonly buffer: ArrayBuffer }
+  readonly KEY: { readonly value: number }
+  readonly TAG: { readonly value: number }
+  readonly INPUT: { readonly value: number }
+  start(): void
+  absorb(length: number): void
+  finish(): void
+}
+
+/** How much is copied to the kernel's memory at a time: little enough to stay in the processor's cache. */
+const SLAB_BYTES = 65_536
+
+let fastest: typeof poly1305 | undefined
+
+/** As `poly1305`, by the fastest code this machine can run. It is compiled at the first call, once a thread. */
+export function fastPoly1305(oneTimeKey: Uint8Array, message: Uint8Array): Uint8Array {
+  fastest ??= createKernelPoly1305(SIMD) ?? createKernelPoly1305(SCALAR) ?? poly1305
+  return fastest(oneTimeKey, message)
+}
+
+/**
+ * As `poly1305`, by one build of the kernel.
+ * @returns undefined where this machine or runtime cannot run it
+ */
+export function createKernelPoly1305(build: string): typeof poly1305 | undefined {
+  const kernel = load(build)
+  if (kernel === undefined) return undefined
+  const { KEY, TAG, INPUT } = kernel
+  const memory = new Uint8Array(kernel.memory.buffer)
+  return (oneTimeKey, message) => {
+    memory.set(oneTimeKey, KEY.value)
+    kernel.start()
+    for (let i = 0; i < message.length; i += SLAB_BYTES) {
+      const slab = message.subarray(i, i + SLAB_BYTES)
+      memory.set(slab, INPUT.value)
+      kernel.absorb(slab.length)
+    }
+    kernel.finish()
+    return memory.slice(TAG.value, TAG.value + 16)
+  }
+}
+
+function load(build: string): Kernel | undefined {
+  if (typeof WebAssembly === 'undefined') return undefined
+  const code = Uint8Array.from(atob(build), (character) => character.charCodeAt(0))
+  if (!WebAssembly.validate(code)) return undefined
+  try {
+    return new WebAssembly.Instance(new WebAssembly.Module(code)).exports
+  } catch {
+    // Some limit forbids it: of address space, or by a policy. We do without.
+    return undefined
+  }
+}
