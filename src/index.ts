@@ -30,8 +30,10 @@ export { nativeCrypto } from './crypto/native.ts'
 export { portableCrypto } from './crypto/portable.ts'
 
 export { encodeConfig, type Config } from './repo/format/config-file.ts'
+export { quoteName } from './repo/format/go-quote.ts'
 export { isId, parseId, shortId, type Id } from './repo/format/id.ts'
 export { encodeKeyFile, encodeMasterKey, type KeyFile } from './repo/format/key-file.ts'
+export { isPrintableRune } from './repo/format/printable-runes.ts'
 export { encodeSnapshot, type Snapshot, type SnapshotSummary } from './repo/format/snapshot.ts'
 export {
   compareTimes,
@@ -68,7 +70,14 @@ export type { CheckError, CheckHint } from './repo/ops/check-report.ts'
 export { parseReadDataSubset, type ReadDataSubset } from './repo/ops/check-subset.ts'
 export { parseDuration, type Duration } from './repo/ops/duration.ts'
 export { expandGlob, parseTargetLines, parseTargetPatterns, parseTargetsRaw } from './repo/ops/files-from.ts'
-export { forget, type ForgetGroup, type ForgetOptions, type ForgetResult } from './repo/ops/forget.ts'
+export {
+  forget,
+  type ForgetDecision,
+  type ForgetGroup,
+  type ForgetOptions,
+  type ForgetResult,
+} from './repo/ops/forget.ts'
+export { nativePath } from './repo/ops/native-path.ts'
 export type { ItemError } from './repo/ops/operation.ts'
 export { parsePatternFile } from './repo/ops/patterns-file.ts'
 export {
@@ -95,6 +104,7 @@ export {
   parseGroupBy,
   type GroupBy,
   type SnapshotGroup,
+  type SnapshotGroupKey,
 } from './repo/ops/snapshot-groups.ts'
 export {
   findSnapshot,

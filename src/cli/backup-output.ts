@@ -1,103 +1,109 @@
 /** What backup prints: progress, items, summary (command spec, "backup" and §3). */
 import type { ArchivedItem, BackupOptions, BackupProgress, BackupResult, ItemError } from '../index.ts'
-import { formatTime, shortId } from '../index.ts'
-import type { CommandContext } from './context.ts'
-import { formatBytes, formatPercent, formatSeconds, printable } from './format.ts'
-import { jsonIntervalMs } from './progress.ts'
-
-const ITEM_VERBOSITY = 3
+import { formatTime, shortId, type SnapshotRecord } from '../index.ts'
+import type { BackupTargets } from './backup-targets.ts'
+import { describeError } from './describe-error.ts'
+import { formatBytes, formatPercent, formatSeconds } from './format.ts'
+import { omitZero, StatusReporter, type Output } from './output.ts'
+import { RateEstimator, remainingSeconds } from './rate.ts'
+import { quoteUnprintable } from './safe-text.ts'
 
 export class BackupOutput {
-  readonly #context: CommandContext
+  readonly #output: Output
   readonly #dryRun: boolean
-  readonly #startedMs = performance.now()
-  readonly #jsonIntervalMs: number
-  #lastJsonMs = 0
+  readonly #targets: BackupTargets
+  readonly #rate = new RateEstimator()
+  readonly #status: StatusReporter<BackupProgress>
+  #bytesPerSecond = 0
 
-  constructor(context: CommandContext, dryRun: boolean) {
-    this.#context = context
-    this.#dryRun = dryRun
-    this.#jsonIntervalMs = jsonIntervalMs(context.io.env)
+  constructor(output: Output, options: { readonly dryRun: boolean; readonly targets: BackupTargets }) {
+    this.#output = output
+    this.#dryRun = options.dryRun
+    this.#targets = options.targets
+    this.#status = new StatusReporter(output, {
+      text: (progress, seconds) => this.#statusText(progress, seconds),
+      json: (progress, seconds) => this.#statusJson(progress, seconds),
+    })
   }
 
   callbacks(scan: boolean): BackupOptions {
-    const context = this.#context
-    const wantsItems = context.verbosity >= (context.isJson ? 2 : ITEM_VERBOSITY)
+    const output = this.#output
+    const { verbosity, isJson } = output
     return {
       onError: (error) => this.#error(error),
-      onItem: wantsItems ? (item) => this.#item(item) : undefined,
-      onProgress: context.verbosity === 0 ? undefined : (progress) => this.#status(progress),
-      onParent: (parent) => {
-        if (parent === undefined) context.print('no parent snapshot found, will read all files')
-        else context.print(`using parent snapshot ${shortId(parent.id)}`)
-      },
-      onScanFinished:
-        scan && wantsItems ? (totals, seconds) => this.#scanFinished(totals, seconds) : undefined,
+      onItem: verbosity >= (isJson ? 2 : 3) ? (item) => this.#item(item) : undefined,
+      onProgress: this.#status.isWanted ? (progress) => this.#update(progress) : undefined,
+      onParent: (parent) => this.#started(parent, scan),
+      onLoadIndex: output.counter('index files loaded', { terminalOnly: true }),
+      onScanFinished: verbosity >= 2 ? (totals, seconds) => this.#scanFinished(totals, seconds) : undefined,
     }
+  }
+
+  stop(): void {
+    this.#status.stop()
   }
 
   summary(result: BackupResult): void {
-    if (this.#context.isJson) this.#jsonSummary(result)
+    if (this.#output.isJson) this.#jsonSummary(result)
     else this.#textSummary(result)
   }
 
-  #error({ item, during, error }: ItemError): void {
-    const context = this.#context
-    if (context.isJson) {
-      context.warnJson({
-        message_type: 'error',
-        error: { message: error.message },
-        during,
-        item: printable(item),
-      })
-    } else {
-      context.warn(
-        `error: ${error.message.includes(item) ? '' : `${printable(item)}: `}${printable(error.message)}`,
-      )
-    }
+  #started(parent: SnapshotRecord | undefined, scan: boolean): void {
+    const targets = this.#targets
+    const isStream = 'input' in targets
+    if (parent !== undefined) this.#output.print(`using parent snapshot ${shortId(parent.id)}`)
+    else if (!isStream) this.#output.print('no parent snapshot found, will read all files')
+    this.#output.print('load index files', 2)
+    if (isStream) this.#output.print('read data from stdin', 2)
+    const names = isStream ? [`/${targets.input.filename}`] : targets.paths
+    const list = names.map(quoteUnprintable).join(' ')
+    if (scan && !isStream) this.#output.print(`start scan on [${list}]`, 2)
+    this.#output.print(`start backup on [${list}]`, 2)
   }
 
-  #status(progress: BackupProgress): void {
-    if (!this.#context.isJson) {
-      this.#context.progress.update(() => this.#statusText(progress))
+  #error({ item, during, error }: ItemError): void {
+    const message = describeError(error)
+    // What the scan cannot read the backup itself complains of as well.
+    if (during === 'scan' && !this.#output.isJson) {
+      if (this.#output.verbosity >= 2) this.#output.warn(`scan: ${message}`)
       return
     }
-    const now = performance.now()
-    if (now - this.#lastJsonMs < this.#jsonIntervalMs) return
-    this.#lastJsonMs = now
-    this.#context.printJson(this.#statusJson(progress))
+    const text = message.includes(item) ? message : `${quoteUnprintable(item)}: ${message}`
+    this.#output.warnOf(`error: ${text}`, { message_type: 'error', error: { message }, during, item })
   }
 
-  #statusText({
-    filesDone,
-    bytesDone,
-    totals,
-    errorCount,
-    isScanFinished,
-    bytesStored,
-  }: BackupProgress): string {
-    const seconds = this.#elapsedSeconds()
-    const errors = errorCount > 0 ? `, ${errorCount} errors` : ''
-    const rate = seconds > 0 ? `, ${formatBytes(Math.round(bytesDone / seconds))}/s` : ''
-    const stored = bytesStored > 0 ? `, ${formatBytes(bytesStored)} stored` : ''
-    if (totals === undefined || !isScanFinished) {
-      return `[${formatSeconds(seconds)}] ${filesDone} files, ${formatBytes(bytesDone)}${rate}${stored}${errors}`
-    }
-    const eta = remainingSeconds(seconds, bytesDone, totals.bytes)
-    return (
-      `[${formatSeconds(seconds)}] ${formatPercent(bytesDone, totals.bytes)}  ${filesDone} files ${formatBytes(bytesDone)}, ` +
-      `total ${totals.files} files ${formatBytes(totals.bytes)}${rate}${stored}${errors}${eta === undefined ? '' : ` ETA ${formatSeconds(eta)}`}`
-    )
+  #update(progress: BackupProgress): void {
+    this.#bytesPerSecond = this.#rate.update(progress.bytesDone)
+    this.#status.update(progress)
   }
 
-  #statusJson(progress: BackupProgress): Record<string, unknown> {
-    const { totals, filesDone, bytesDone, errorCount, currentFiles, isScanFinished } = progress
-    const seconds = Math.floor(this.#elapsedSeconds())
+  #remaining({ totals, isScanFinished, bytesDone }: BackupProgress): number | undefined {
+    if (totals === undefined || !isScanFinished) return undefined
+    return remainingSeconds(totals.bytes - bytesDone, this.#bytesPerSecond)
+  }
+
+  #statusText(progress: BackupProgress, seconds: number): string {
+    const { filesDone, bytesDone, totals, errorCount, currentFiles } = progress
+    const done = `${filesDone} files ${formatBytes(bytesDone)}`
+    const rate = `${errorCount} errors, ${formatBytes(Math.round(this.#bytesPerSecond))}/s`
+    const files = currentFiles.map((file) => `  ${quoteUnprintable(file)}`).join('')
+    const elapsed = `[${formatSeconds(seconds)}]`
+    if (totals === undefined || totals.files + totals.dirs === 0) return `${elapsed} ${done}, ${rate}${files}`
+    const remaining = this.#remaining(progress)
+    const eta = remaining === undefined ? '' : ` ETA ${formatSeconds(remaining)}`
+    const percent = remaining === undefined ? '' : `${formatPercent(bytesDone, totals.bytes)}  `
+    const total = `total ${totals.files} files ${formatBytes(totals.bytes)}`
+    return `${elapsed} ${percent}${done}, ${total}, ${rate}${eta}${files}`
+  }
+
+  #statusJson(progress: BackupProgress, seconds: number): Record<string, unknown> {
+    const { totals, filesDone, bytesDone, errorCount, currentFiles } = progress
     const totalBytes = totals?.bytes ?? 0
-    const remaining = isScanFinished ? remainingSeconds(seconds, bytesDone, totalBytes) : undefined
     return {
-      message_type: 'status',
-      ...omitZero({ seconds_elapsed: seconds, seconds_remaining: remaining ?? 0 }),
+      ...omitZero({
+        seconds_elapsed: Math.floor(seconds),
+        seconds_remaining: this.#remaining(progress) ?? 0,
+      }),
       percent_done: totalBytes > 0 ? Math.min(1, bytesDone / totalBytes) : 0,
       ...omitZero({
         total_files: totals?.files ?? 0,
@@ -106,64 +112,61 @@ export class BackupOutput {
         bytes_done: bytesDone,
         error_count: errorCount,
       }),
-      ...(currentFiles.length === 0 ? {} : { current_files: currentFiles.map(printable) }),
+      ...(currentFiles.length === 0 ? {} : { current_files: currentFiles }),
     }
   }
 
   #item(item: ArchivedItem): void {
-    const context = this.#context
-    if (context.isJson) {
-      context.printJson({
-        message_type: 'verbose_status',
-        action: item.action,
-        item: printable(item.path),
-        duration: item.durationSeconds,
+    const { action, path, isDir, durationSeconds } = item
+    if (this.#output.isJson) {
+      const isUnchanged = action === 'unchanged'
+      this.#printItemJson(action, path, {
+        duration: isUnchanged ? 0 : durationSeconds,
         data_size: item.dataSize,
         data_size_in_repo: item.dataSizeInRepo,
         metadata_size: item.treeSize,
         metadata_size_in_repo: item.treeSizeInRepo,
-        total_files: 0,
       })
       return
     }
-    const path = printable(item.path)
-    if (item.action === 'unchanged') {
-      context.print(`unchanged ${path}`, ITEM_VERBOSITY)
+    const name = quoteUnprintable(path)
+    if (action === 'unchanged') {
+      this.#output.print(`unchanged ${name}`, 3)
       return
     }
-    const action = item.action.padEnd(9)
-    const added = `${formatBytes(item.dataSize)} added, ${formatBytes(item.dataSizeInRepo)} stored`
-    const metadata = item.isDir ? `, ${formatBytes(item.treeSizeInRepo)} metadata` : ''
-    context.print(
-      `${action} ${path}, saved in ${item.durationSeconds.toFixed(3)}s (${added}${metadata})`,
-      ITEM_VERBOSITY,
-    )
+    const metadata = isDir ? `, ${formatBytes(item.treeSizeInRepo)} metadata` : ''
+    const sizes = `${formatBytes(item.dataSize)} added, ${formatBytes(item.dataSizeInRepo)} stored${metadata}`
+    this.#output.print(`${action.padEnd(9)} ${name}, saved in ${durationSeconds.toFixed(3)}s (${sizes})`, 3)
   }
 
   #scanFinished(totals: { readonly files: number; readonly bytes: number }, seconds: number): void {
-    const context = this.#context
-    if (!context.isJson) {
-      context.print(
-        `scan finished in ${seconds.toFixed(3)}s: ${totals.files} files, ${formatBytes(totals.bytes)}`,
-        2,
-      )
+    if (this.#output.isJson) {
+      const { files, bytes } = totals
+      this.#printItemJson('scan_finished', '', { duration: seconds, data_size: bytes, total_files: files })
       return
     }
-    context.printJson({
+    const found = `${totals.files} files, ${formatBytes(totals.bytes)}`
+    this.#output.print(`scan finished in ${seconds.toFixed(3)}s: ${found}`, 2)
+  }
+
+  /** All members are there, whatever the action. */
+  #printItemJson(action: string, item: string, fields: Readonly<Record<string, number>>): void {
+    this.#output.printJson({
       message_type: 'verbose_status',
-      action: 'scan_finished',
-      item: '',
-      duration: seconds,
-      data_size: totals.bytes,
+      action,
+      item,
+      duration: 0,
+      data_size: 0,
       data_size_in_repo: 0,
       metadata_size: 0,
       metadata_size_in_repo: 0,
-      total_files: totals.files,
+      total_files: 0,
+      ...fields,
     })
   }
 
   #jsonSummary({ statistics: s, ...result }: BackupResult): void {
-    this.#context.printJson({
+    this.#output.printJson({
       message_type: 'summary',
       files_new: s.filesNew,
       files_changed: s.filesChanged,
@@ -186,42 +189,26 @@ export class BackupOutput {
   }
 
   #textSummary({ statistics: s, durationSeconds, snapshotId }: BackupResult): void {
-    const context = this.#context
-    context.print('')
-    context.print(
-      `Files:       ${five(s.filesNew)} new, ${five(s.filesChanged)} changed, ${five(s.filesUnmodified)} unmodified`,
-    )
-    context.print(
-      `Dirs:        ${five(s.dirsNew)} new, ${five(s.dirsChanged)} changed, ${five(s.dirsUnmodified)} unmodified`,
-    )
-    context.print(`Data Blobs:  ${five(s.dataBlobs)} new`, 2)
-    context.print(`Tree Blobs:  ${five(s.treeBlobs)} new`, 2)
+    const output = this.#output
+    output.print('')
+    output.print(`Files:       ${changes(s.filesNew, s.filesChanged, s.filesUnmodified)}`)
+    output.print(`Dirs:        ${changes(s.dirsNew, s.dirsChanged, s.dirsUnmodified)}`)
+    output.print(`Data Blobs:  ${count(s.dataBlobs)} new`, 2)
+    output.print(`Tree Blobs:  ${count(s.treeBlobs)} new`, 2)
     const verb = this.#dryRun ? 'Would add' : 'Added'
-    context.print(
-      `${verb} to the repository: ${formatBytes(s.dataAdded).padEnd(5)} (${formatBytes(s.dataAddedPacked).padEnd(5)} stored)`,
-    )
-    context.print('')
+    const [added, stored] = [s.dataAdded, s.dataAddedPacked].map((bytes) => formatBytes(bytes).padEnd(5))
+    output.print(`${verb} to the repository: ${added} (${stored} stored)`)
     const processed = `${s.totalFilesProcessed} files, ${formatBytes(s.totalBytesProcessed)}`
-    context.print(`processed ${processed} in ${formatSeconds(durationSeconds)}`)
-    if (snapshotId !== undefined) context.print(`snapshot ${shortId(snapshotId)} saved`)
-    else if (!this.#dryRun) context.print('skipped creating snapshot')
-  }
-
-  #elapsedSeconds(): number {
-    return (performance.now() - this.#startedMs) / 1000
+    output.print(`\nprocessed ${processed} in ${formatSeconds(durationSeconds)}`)
+    if (snapshotId !== undefined) output.print(`snapshot ${shortId(snapshotId)} saved`)
+    else if (!this.#dryRun) output.print('skipped creating snapshot')
   }
 }
 
-function remainingSeconds(elapsedSeconds: number, done: number, total: number): number | undefined {
-  if (done <= 0 || total <= done) return undefined
-  return Math.round((elapsedSeconds * (total - done)) / done)
+function changes(added: number, changed: number, unmodified: number): string {
+  return `${count(added)} new, ${count(changed)} changed, ${count(unmodified)} unmodified`
 }
 
-/** restic leaves out numbers that are 0. */
-export function omitZero(fields: Readonly<Record<string, number>>): Record<string, number> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== 0))
-}
-
-function five(count: number): string {
-  return String(count).padStart(5)
+function count(items: number): string {
+  return String(items).padStart(5)
 }

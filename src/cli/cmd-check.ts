@@ -1,13 +1,7 @@
 /** check: look for errors in the repository. */
 import type { Command } from 'commander'
-import {
-  check,
-  parseReadDataSubset,
-  ResticError,
-  type CheckOptions,
-  type CheckProgress,
-  type CheckResult,
-} from '../index.ts'
+import { check, parseReadDataSubset, type CheckOptions } from '../index.ts'
+import { CheckOutput } from './check-output.ts'
 import type { RunCommand } from './command.ts'
 import type { CommandContext } from './context.ts'
 import { EXIT_FAILURE, EXIT_OK, ExitError } from './exit-codes.ts'
@@ -19,7 +13,7 @@ interface Flags extends FilterFlags {
 }
 
 export function define(command: Command, run: RunCommand): void {
-  addFilterOptions(command.argument('[ids...]', 'check only these snapshots'))
+  addFilterOptions(command.argument('[ids...]', 'check only these snapshots and what they need'))
     .option('--read-data', 'read all data')
     .option('--read-data-subset <subset>', 'read some data: n/t (part n of t), x% or a size')
     .option('--with-cache', 'accepted for compatibility: there is no cache')
@@ -28,108 +22,33 @@ export function define(command: Command, run: RunCommand): void {
 }
 
 async function runCheck(context: CommandContext, ids: readonly string[], flags: Flags): Promise<number> {
-  const options: CheckOptions = {
-    ids,
-    filter: filterFrom(flags, context.io.env),
-    readData: flags.readData,
-    readDataSubset:
-      flags.readDataSubset === undefined ? undefined : parseReadDataSubset(flags.readDataSubset),
-    signal: context.signal,
-  }
-  let result: CheckResult
+  const options = checkOptions(context, ids, flags)
+  const { filter = {}, readDataSubset: subset } = options
+  const conditions = [ids, filter.hosts, filter.tags, filter.paths]
+  const isFiltered = conditions.some((list) => (list?.length ?? 0) > 0)
+  const output = new CheckOutput(context, { subset, isFiltered })
+  let errorCount: number | undefined
   try {
-    const repository = await context.openRepository()
-    try {
-      context.print('create exclusive lock for repository')
-      result = await check(repository, { ...options, ...callbacks(context, flags) })
-    } finally {
-      context.progress.clear()
-      await repository.close()
-    }
-  } catch (error) {
-    // Scripts read the summary whatever happens.
-    if (context.isJson && error instanceof ResticError) printJsonSummary(context, { errorCount: 1 })
-    throw error
+    errorCount = await context.withRepository(async (repository) => {
+      if (!context.noLock) context.print('create exclusive lock for repository')
+      const result = await check(repository, { ...options, ...output.callbacks() })
+      output.finish(result)
+      return result.errorCount
+    })
+  } finally {
+    if (context.isJson && errorCount === undefined) output.summary({ errorCount: 1 })
   }
-  printResult(context, result)
-  if (result.errorCount > 0) throw new ExitError(EXIT_FAILURE, 'repository contains errors')
+  if (errorCount > 0) throw new ExitError(EXIT_FAILURE, 'repository contains errors')
   return EXIT_OK
 }
 
-function callbacks(
-  context: CommandContext,
-  flags: Flags,
-): Pick<CheckOptions, 'onProgress' | 'onError' | 'onHint'> {
-  const counters = {
-    'load-index': context.counter('index files loaded', { keep: false }),
-    packs: context.counter('packs', { keep: false }),
-    structure: context.counter('snapshots', { keep: true }),
-    'read-data': context.counter('packs', { keep: true }),
-  }
-  let phase: CheckProgress['phase'] | undefined
+function checkOptions(context: CommandContext, ids: readonly string[], flags: Flags): CheckOptions {
+  const { readDataSubset } = flags
   return {
-    onProgress: (progress) => {
-      if (progress.phase !== phase) {
-        phase = progress.phase
-        context.print(phaseTitle(phase, flags))
-      }
-      counters[progress.phase](progress.done, progress.total)
-    },
-    onError: ({ message }) => {
-      if (context.isJson) context.warnJson({ message_type: 'error', message })
-      else context.warn(message)
-    },
-    onHint: ({ kind, message }) => {
-      if (kind !== 'orphaned-pack') context.print(message)
-    },
+    ids,
+    filter: filterFrom(flags, context.io.env),
+    readData: flags.readData,
+    readDataSubset: readDataSubset === undefined ? undefined : parseReadDataSubset(readDataSubset),
+    signal: context.signal,
   }
-}
-
-function phaseTitle(phase: CheckProgress['phase'], flags: Flags): string {
-  switch (phase) {
-    case 'load-index':
-      return 'load indexes'
-    case 'packs':
-      return 'check all packs'
-    case 'structure':
-      return 'check snapshots, trees and blobs'
-    case 'read-data':
-      return flags.readDataSubset === undefined ? 'read all data' : `read ${flags.readDataSubset} of the data`
-  }
-}
-
-function printResult(context: CommandContext, result: CheckResult): void {
-  if (context.isJson) {
-    printJsonSummary(context, result)
-    return
-  }
-  if (result.orphanedPacks.length > 0) {
-    context.print(
-      `${result.orphanedPacks.length} additional files were found in the repo, which likely contain duplicate data.\n` +
-        'This is non-critical, you can run `restic-ts prune` to correct this.',
-    )
-  }
-  if (result.suggestRepairIndex)
-    context.print('Duplicate packs are non-critical, `repair index` corrects them.')
-  if (result.brokenPacks.length > 0) {
-    context.warn(
-      '\nThe repository contains damaged pack files. These damaged files must be removed to repair the repository:\n\n' +
-        `repair packs ${result.brokenPacks.join(' ')}\nrepair snapshots --forget\n`,
-    )
-  }
-  if (result.errorCount === 0) context.print('no errors were found')
-}
-
-function printJsonSummary(
-  context: CommandContext,
-  result: Partial<CheckResult> & { readonly errorCount: number },
-): void {
-  const brokenPacks = result.brokenPacks ?? []
-  context.printJson({
-    message_type: 'summary',
-    num_errors: result.errorCount,
-    broken_packs: brokenPacks.length === 0 ? null : brokenPacks,
-    suggest_repair_index: result.suggestRepairIndex ?? false,
-    suggest_prune: result.suggestPrune ?? false,
-  })
 }

@@ -1,13 +1,20 @@
 /** forget: remove snapshots by a policy or by ID, and on request what only they needed. */
 import type { Command } from 'commander'
-import { forget, parseGroupBy, type ForgetOptions, type ForgetResult, type KeepPolicy } from '../index.ts'
+import {
+  forget,
+  InvalidInputError,
+  parseGroupBy,
+  type ForgetOptions,
+  type ForgetResult,
+  type Repository,
+} from '../index.ts'
 import type { RunCommand } from './command.ts'
 import type { CommandContext } from './context.ts'
 import { EXIT_INCOMPLETE, EXIT_OK, ExitError } from './exit-codes.ts'
-import { forgetJson, printForgetGroups, wouldRemoveText } from './forget-output.ts'
+import { ForgetOutput } from './forget-output.ts'
 import { addKeepOptions, policyFrom, type KeepFlags } from './keep-flags.ts'
 import { addPruneOptions, pruneOptionsFrom, type PruneFlags } from './prune-flags.ts'
-import { PruneOutput, pruneSummary } from './prune-output.ts'
+import { PruneOutput } from './prune-output.ts'
 import { addFilterOptions, filterFrom, type FilterFlags } from './snapshot-filter.ts'
 
 export interface ForgetFlags extends FilterFlags, KeepFlags, PruneFlags {
@@ -26,6 +33,7 @@ export function define(command: Command, run: RunCommand): void {
     .action((ids: string[], flags: ForgetFlags) => run((context) => runForget(context, ids, flags)))
 }
 
+/** The options forget shares with prune. */
 export function addForgetOptions(command: Command): Command {
   return addFilterOptions(addKeepOptions(command), '--host <host>')
     .option('--unsafe-allow-remove-all', 'allow a policy that keeps nothing')
@@ -34,87 +42,78 @@ export function addForgetOptions(command: Command): Command {
     .option('-n, --dry-run', 'do not remove anything, say what would be done')
 }
 
-export async function runForget(
+async function runForget(
   context: CommandContext,
   ids: readonly string[],
   flags: ForgetFlags,
 ): Promise<number> {
-  const policy = policyFrom(flags)
-  const options = forgetOptions(context, ids, flags, policy)
-  const repository = await context.openRepository()
-  try {
-    const result = await forget(repository, options)
-    finish(context, result, flags)
-    return EXIT_OK
-  } finally {
-    context.progress.clear()
-    await repository.close()
-  }
+  refuseNoLock(context, flags, 'forget')
+  const work = forgetWith(context, ids, flags)
+  await context.withRepository(async (repository) => {
+    const result = await work(repository)
+    if (result.prune !== undefined) pruneOutputOf(context, flags).finish(result.prune)
+    failIfIncomplete(result)
+  })
+  return EXIT_OK
 }
 
-function forgetOptions(
+/** Checks the flags now; the function returned does the work, printing as it goes. @throws InvalidInputError */
+export function forgetWith(
   context: CommandContext,
   ids: readonly string[],
   flags: ForgetFlags,
-  policy: KeepPolicy,
-): ForgetOptions {
-  const dryRun = flags.dryRun === true
-  const groupBy = flags.groupBy === undefined ? undefined : parseGroupBy(flags.groupBy)
-  const output = new PruneOutput(context, dryRun)
-  const removed = context.counter('files deleted', { keep: true })
-  let announced = false
-  const announcePrune = (): void => {
-    if (!announced)
-      context.print(dryRun ? 'running prune dry run' : 'snapshots have been removed, running prune')
-    announced = true
-  }
-  return {
+): (repository: Repository) => Promise<ForgetResult> {
+  const { compact = false, dryRun = false } = flags
+  const policy = policyFrom(flags)
+  const output = new ForgetOutput(context, { policy, compact, dryRun, byId: ids.length > 0 })
+  const pruneOutput = pruneOutputOf(context, flags)
+  const removed = context.counter('files deleted')
+  let removeCount = 0
+  const options: ForgetOptions = {
     ids,
     filter: filterFrom(flags, context.io.env),
     policy,
-    groupBy,
+    groupBy: flags.groupBy === undefined ? undefined : parseGroupBy(flags.groupBy),
     unsafeAllowRemoveAll: flags.unsafeAllowRemoveAll,
     dryRun,
     signal: context.signal,
-    prune:
-      flags.prune === true
-        ? {
-            ...pruneOptionsFrom(flags),
-            onPlan: (plan) => output.plan(plan),
-          }
-        : undefined,
-    onDecision: ({ groups, remove }) => {
-      if (ids.length === 0) {
-        if (context.isJson) context.printResult(`${forgetJson(groups)}\n`)
-        else
-          printForgetGroups(context, groups, {
-            policy,
-            compact: flags.compact === true,
-            isGrouped: groupBy === undefined || groupBy.length > 0,
-          })
-      }
-      if (dryRun && remove.length > 0) context.print(wouldRemoveText(remove))
+    onDecision: (decision) => {
+      removeCount = decision.remove.length
+      output.decision(decision)
     },
     onProgress: (progress) => {
       if (progress.phase === 'remove-snapshots') {
-        removed(progress.done, progress.total)
+        if (progress.total > 0) removed(progress.done, progress.total)
         return
       }
-      announcePrune()
-      output.progress(progress)
+      // Loading the index is the first thing prune does.
+      if (progress.phase === 'load-index' && progress.done === 0) output.announcePrune(removeCount)
+      pruneOutput.progress(progress)
     },
-    onError: ({ item, during, error }) => {
-      if (during === 'remove') context.warn(`unable to remove snapshot ${item}: ${error.message}`)
-      else context.warn(`Ignoring "${item}": ${error.message}`)
-    },
+    onError: (error) => output.error(error),
+    prune:
+      flags.prune === true
+        ? { ...pruneOptionsFrom(flags), onPlan: (plan) => pruneOutput.plan(plan) }
+        : undefined,
+  }
+  return (repository) => forget(repository, options)
+}
+
+/** @throws ExitError */
+export function failIfIncomplete(result: ForgetResult): void {
+  if (result.failures.length > 0)
+    throw new ExitError(EXIT_INCOMPLETE, 'failed to remove one or more snapshots')
+}
+
+/** @throws InvalidInputError */
+export function refuseNoLock(context: CommandContext, flags: ForgetFlags, name: string): void {
+  if (context.noLock && flags.dryRun !== true) {
+    throw new InvalidInputError(
+      `--no-lock is only applicable in combination with --dry-run for ${name} command`,
+    )
   }
 }
 
-function finish(context: CommandContext, result: ForgetResult, flags: ForgetFlags): void {
-  if (result.prune !== undefined) {
-    if (context.isJson) context.printJson(pruneSummary(result.prune, flags.dryRun === true))
-    else if (flags.dryRun !== true) context.print('done')
-  }
-  if (result.failures.length > 0)
-    throw new ExitError(EXIT_INCOMPLETE, 'failed to remove one or more snapshots')
+function pruneOutputOf(context: CommandContext, flags: ForgetFlags): PruneOutput {
+  return new PruneOutput(context, { dryRun: flags.dryRun === true })
 }

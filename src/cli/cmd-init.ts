@@ -1,49 +1,62 @@
 /** init: make a new repository. */
-import { Option, type Command } from 'commander'
-import { InvalidInputError, Repository } from '../index.ts'
+import type { Command } from 'commander'
+import { InvalidInputError } from '../index.ts'
 import type { RunCommand } from './command.ts'
+import type { CommandContext } from './context.ts'
 import { EXIT_OK } from './exit-codes.ts'
+import { fromRepositoryAccess, type FromFlags } from './repository-access.ts'
 
-interface Flags {
+interface Flags extends FromFlags {
   readonly repositoryVersion: string
+  readonly copyChunkerParams?: boolean
 }
+
+const FROM_FLAGS = '--from-repo or --from-repository-file'
 
 export function define(command: Command, run: RunCommand): void {
   command
-    .addOption(
-      new Option(
-        '--repository-version <version>',
-        'repository format version: stable, latest, 1 or 2',
-      ).default('stable'),
+    .option('--repository-version <version>', 'format version: stable, latest, 1 or 2', 'stable')
+    .option('--copy-chunker-params', 'cut files as another repository does, so that copies need no more room')
+    .option('--from-repo <location>', 'that other repository (default: $RESTIC_FROM_REPOSITORY)')
+    .option('--from-repository-file <file>', 'file to read its location from')
+    .option('--from-password-file <file>', 'file to read its password from')
+    .option('--from-password-command <command>', 'command that prints its password')
+    .option('--from-key-hint <id>', 'its key to try first')
+    .option('--from-insecure-no-password', 'its password is empty')
+    .action((flags: Flags) => run((context) => runInit(context, flags)))
+}
+
+async function runInit(context: CommandContext, flags: Flags): Promise<number> {
+  const version = parseVersion(flags.repositoryVersion)
+  const chunkerPolynomial = await otherPolynomial(context, flags)
+  const repository = await context.createRepository({ version, chunkerPolynomial })
+  const { id } = repository.config
+  if (context.isJson) {
+    context.printJson({ message_type: 'initialized', id, repository: repository.location })
+  } else {
+    context.print(`created restic repository ${id.slice(0, 10)} at ${repository.location}`)
+    if (chunkerPolynomial !== undefined)
+      context.print(' with chunker parameters copied from secondary repository')
+    context.print(
+      '\nPlease note that knowledge of your password is required to access\n' +
+        'the repository. Losing your password means that your data is\nirrecoverably lost.',
     )
-    .action((flags: Flags) =>
-      run(async (context) => {
-        const version = parseVersion(flags.repositoryVersion)
-        const backend = await context.openBackend()
-        const password = await context.password({
-          text: 'enter password for new repository: ',
-          confirm: 'enter password again: ',
-        })
-        const repository = await Repository.create(backend, {
-          ...context.settings(),
-          password,
-          version,
-          signal: context.signal,
-        })
-        const { id } = repository.config
-        if (context.isJson) {
-          context.printJson({ message_type: 'initialized', id, repository: repository.location })
-        } else {
-          context.print(`created restic repository ${id.slice(0, 10)} at ${repository.location}\n`)
-          context.print(
-            'Please note that knowledge of your password is required to access\n' +
-              'the repository. Losing your password means that your data is\nirrecoverably lost.',
-          )
-        }
-        await repository.close()
-        return EXIT_OK
-      }),
-    )
+  }
+  await repository.close()
+  return EXIT_OK
+}
+
+async function otherPolynomial(context: CommandContext, flags: Flags): Promise<bigint | undefined> {
+  const access = fromRepositoryAccess(flags, context.io.env)
+  if (flags.copyChunkerParams === true) {
+    const other = await context.openRepository(access, FROM_FLAGS)
+    await other.close()
+    return other.config.chunkerPolynomial
+  }
+  if (access.location === undefined && access.locationFile === undefined) return undefined
+  throw new InvalidInputError(
+    'Secondary repository must only be specified when copying the chunker parameters',
+  )
 }
 
 function parseVersion(text: string): 1 | 2 {

@@ -1,13 +1,14 @@
 /** key: list, add, change and remove the passwords that open a repository. */
 import type { Command } from 'commander'
 import {
-  addKey, FileNotFoundError, InvalidInputError, listKeys, openKey, removeKey, shortId, timeToDate, type Id, type Repository,
+  addKey, InvalidInputError, listKeys, openKey, removeKey, shortId, type Id, type KeyInfo, type Repository,
 } from '../index.ts' // prettier-ignore
 import type { RunCommand } from './command.ts'
 import type { CommandContext } from './context.ts'
 import { EXIT_OK } from './exit-codes.ts'
-import { formatDate } from './format.ts'
-import { resolvePassword } from './password.ts'
+import { formatLocalTime } from './format.ts'
+import { askNewPassword, emptyPasswordError, readPasswordFile } from './password.ts'
+import { quoteUnprintable } from './safe-text.ts'
 import { formatTable } from './table.ts'
 
 interface NewKeyFlags {
@@ -17,122 +18,125 @@ interface NewKeyFlags {
   readonly host?: string
 }
 
+const NO_PASSWORD_FLAG = '--new-insecure-no-password'
+
 export function define(command: Command, run: RunCommand): void {
   command
     .command('list')
     .description('list the keys')
-    .action(() => run((context) => withLock(context, false, listAll)))
+    .action(() => run(listAll))
   addNewKeyOptions(command.command('add').description('add a key for another password')).action(
-    (flags: NewKeyFlags) =>
-      run((context) =>
-        withLock(context, false, async (_context, repository) => {
-          const id = await addNewKey(context, repository, flags)
-          context.print(`saved new key with ID ${id}`)
-        }),
-      ),
+    (flags: NewKeyFlags) => run((context) => runAdd(context, flags)),
   )
   addNewKeyOptions(command.command('passwd').description('change the password')).action(
-    (flags: NewKeyFlags) =>
-      run((context) =>
-        withLock(context, true, (_context, repository) => changePassword(context, repository, flags)),
-      ),
+    (flags: NewKeyFlags) => run((context) => runPasswd(context, flags)),
   )
   command
     .command('remove')
     .description('remove a key')
     .argument('<id>', 'ID of the key')
-    .action((prefix: string) =>
-      run((context) =>
-        withLock(context, true, (_context, repository) => removeById(context, repository, prefix)),
-      ),
-    )
+    .action((prefix: string) => run((context) => runRemove(context, prefix)))
 }
 
 function addNewKeyOptions(command: Command): Command {
   return command
     .option('--new-password-file <file>', 'file to read the new password from')
-    .option('--new-insecure-no-password', 'use an empty password')
+    .option(NO_PASSWORD_FLAG, 'use an empty password')
     .option('--user <name>', 'user name of the new key')
     .option('--host <name>', 'host name of the new key')
 }
 
-async function withLock(
-  context: CommandContext,
-  exclusive: boolean,
-  work: (context: CommandContext, repository: Repository) => Promise<void>,
-): Promise<number> {
-  const repository = await context.openRepository()
-  const lock = await repository.lock(exclusive, context.signal)
-  try {
-    await work(context, repository)
-    return EXIT_OK
-  } finally {
-    await lock.release()
-    await repository.close()
-  }
+async function listAll(context: CommandContext): Promise<number> {
+  await context.withLock({ exclusive: false }, async (repository, signal) => {
+    const keys = await listKeys(repository.keyStore, {
+      signal,
+      onError: (_id, error) => context.warn(`LoadKey() failed: ${error.message}`),
+    })
+    if (context.isJson) context.printJson(keys.map((key) => keyJson(key, repository.keyId)))
+    else context.printResult(keyTable(keys, repository.keyId))
+  })
+  return EXIT_OK
 }
 
-async function listAll(context: CommandContext, repository: Repository): Promise<void> {
-  const keys = await listKeys(repository.keyStore, {
-    signal: context.signal,
-    onError: (id, error) => context.warn(`LoadKey failed for ${id}: ${error.message}`),
-  })
-  const rows = keys.map(({ id, file }) => ({
-    current: id === repository.keyId,
-    id: shortId(id),
+function keyJson({ id, file }: KeyInfo, current: Id): Record<string, unknown> {
+  return {
+    current: id === current,
+    id,
     userName: file.username,
     hostName: file.hostname,
-    created: formatDate(timeToDate(file.created)),
-  }))
-  if (context.isJson) {
-    context.printJson(rows)
-    return
+    created: formatLocalTime(file.created),
   }
-  const table = formatTable(
+}
+
+function keyTable(keys: readonly KeyInfo[], current: Id): string {
+  return formatTable<KeyInfo>(
     [
-      { title: ' ID', cell: (row: (typeof rows)[number]) => [`${row.current ? '*' : ' '}${row.id}`] },
-      { title: 'User', cell: (row) => [row.userName] },
-      { title: 'Host', cell: (row) => [row.hostName] },
-      { title: 'Created', cell: (row) => [row.created] },
+      { title: ' ID', cell: ({ id }) => [`${id === current ? '*' : ' '}${shortId(id)}`] },
+      { title: 'User', cell: ({ file }) => [quoteUnprintable(file.username)] },
+      { title: 'Host', cell: ({ file }) => [quoteUnprintable(file.hostname)] },
+      { title: 'Created', cell: ({ file }) => [formatLocalTime(file.created)] },
     ],
-    rows,
-    [],
+    keys,
   )
-  context.printResult(table)
 }
 
-async function addNewKey(context: CommandContext, repository: Repository, flags: NewKeyFlags): Promise<Id> {
-  const password = await resolvePassword(
-    { file: flags.newPasswordFile, insecureNone: flags.newInsecureNoPassword },
-    context.io,
-    { text: 'enter new password: ', confirm: 'enter password again: ' },
-  )
-  const newKey = { password, username: flags.user, hostname: flags.host }
-  const id = await addKey(repository.keyStore, repository.masterKey, newKey, context.signal)
-  const opened = await openKey(repository.keyStore, id, password, context.signal)
-  if (opened === undefined) throw new InvalidInputError('the new key does not open: nothing was changed')
-  return id
+async function runAdd(context: CommandContext, flags: NewKeyFlags): Promise<number> {
+  await context.withLock({ exclusive: false, ignoreNoLock: true }, async (repository, signal) => {
+    const id = await addNewKey(context, flags, { repository, signal })
+    context.print(`saved new key with ID ${id}`)
+  })
+  return EXIT_OK
 }
 
-/** The old key goes only after the new one was seen to open. */
-async function changePassword(
+async function runPasswd(context: CommandContext, flags: NewKeyFlags): Promise<number> {
+  await context.withLock({ exclusive: true, ignoreNoLock: true }, async (repository, signal) => {
+    const id = await addNewKey(context, flags, { repository, signal })
+    // Only now that the new key was seen to open the old one may go.
+    await repository.remove('key', repository.keyId, signal)
+    context.print(`saved new key as ${id}`)
+  })
+  return EXIT_OK
+}
+
+async function runRemove(context: CommandContext, prefix: string): Promise<number> {
+  await context.withLock({ exclusive: true, ignoreNoLock: true }, async (repository, signal) => {
+    const id = await repository.resolveId('key', prefix, signal)
+    await removeKey(repository.keyStore, id, repository.keyId, signal)
+    context.print(`removed key ${id}`)
+  })
+  return EXIT_OK
+}
+
+/** Adds a key and opens it, so that a broken one cannot lock anybody out. */
+async function addNewKey(
   context: CommandContext,
-  repository: Repository,
   flags: NewKeyFlags,
-): Promise<void> {
-  const id = await addNewKey(context, repository, flags)
-  await repository.remove('key', repository.keyId, context.signal)
-  context.print(`saved new key as ${id}`)
+  { repository, signal }: { readonly repository: Repository; readonly signal: AbortSignal },
+): Promise<Id> {
+  const { keyStore, masterKey } = repository
+  const password = await newPassword(context, flags)
+  const id = await addKey(
+    keyStore,
+    masterKey,
+    { password, username: flags.user, hostname: flags.host },
+    signal,
+  )
+  if ((await openKey(keyStore, id, password, signal)) !== undefined) return id
+  await repository.remove('key', id, signal)
+  throw new InvalidInputError('failed to access repository with new key: nothing was changed')
 }
 
-async function removeById(context: CommandContext, repository: Repository, prefix: string): Promise<void> {
-  const id = await repository.resolveId('key', prefix, context.signal)
-  try {
-    await removeKey(repository.keyStore, id, repository.keyId, context.signal)
-  } catch (error) {
-    if (error instanceof FileNotFoundError)
-      throw new InvalidInputError(`there is no key ${id}`, { cause: error })
-    throw error
+async function newPassword(context: CommandContext, flags: NewKeyFlags): Promise<string> {
+  const { newPasswordFile: file, newInsecureNoPassword: isEmpty = false } = flags
+  if (isEmpty && file !== undefined) {
+    throw new InvalidInputError(`only either --new-password-file or ${NO_PASSWORD_FLAG} may be specified`)
   }
-  context.print(`removed key ${id}`)
+  if (isEmpty) return ''
+  if (file === undefined) {
+    const prompt = context.prompt('enter new password: ', 'enter password again: ')
+    return askNewPassword({ ...prompt, insecureFlag: NO_PASSWORD_FLAG })
+  }
+  const password = await readPasswordFile(file)
+  if (password === '') throw emptyPasswordError(NO_PASSWORD_FLAG)
+  return password
 }

@@ -5,6 +5,7 @@ import { addSnapshotsOptions, listSnapshots, type SnapshotsFlags } from './cmd-s
 import type { RunCommand } from './command.ts'
 import type { CommandContext } from './context.ts'
 import { EXIT_OK } from './exit-codes.ts'
+import { toJson } from './format.ts'
 
 const FILE_TYPES: ReadonlyMap<string, 'pack' | 'index' | 'snapshot' | 'key' | 'lock'> = new Map([
   ['packs', 'pack'],
@@ -13,52 +14,59 @@ const FILE_TYPES: ReadonlyMap<string, 'pack' | 'index' | 'snapshot' | 'key' | 'l
   ['keys', 'key'],
   ['locks', 'lock'],
 ])
+/** Lines are written together: a repository has many blobs, and each write is a call of the system. */
+const BATCH_LENGTH = 1 << 16
 
 export function define(command: Command, run: RunCommand): void {
-  addSnapshotsOptions(
-    command.argument(
-      '[type]',
-      'blobs, packs, index, snapshots, keys or locks; none: a table of the snapshots',
-    ),
-  ).action((type: string | undefined, flags: SnapshotsFlags) =>
+  command.argument(
+    '[type]',
+    'blobs, packs, index, snapshots, keys or locks; without: a table of the snapshots',
+  )
+  addSnapshotsOptions(command).action((type: string | undefined, flags: SnapshotsFlags) =>
     run((context) => (type === undefined ? listSnapshots(context, [], flags) : listObjects(context, type))),
   )
 }
 
 async function listObjects(context: CommandContext, type: string): Promise<number> {
-  const fileType = FILE_TYPES.get(type)
-  if (type !== 'blobs' && fileType === undefined) {
+  if (type !== 'blobs' && !FILE_TYPES.has(type)) {
     throw new InvalidInputError(
-      `invalid type "${type}": must be one of blobs, packs, index, snapshots, keys, locks`,
+      `invalid type "${type}": must be one of blobs, ${[...FILE_TYPES.keys()].join(', ')}`,
     )
   }
-  const repository = await context.openRepository()
+  const list = (repository: Repository, signal: AbortSignal): Promise<void> =>
+    printLines(context, linesOf(context, type, { repository, signal }))
   // Locks are listed without one, or there would always be one.
-  const lock =
-    context.options.lock && type !== 'locks' ? await repository.lock(false, context.signal) : undefined
-  try {
-    if (fileType === undefined) await listBlobs(context, repository)
-    else for await (const { id } of repository.list(fileType, context.signal)) print(context, id)
-  } finally {
-    await lock?.release()
-    await repository.close()
-  }
+  if (type === 'locks') await context.withRepository((repository) => list(repository, context.signal))
+  else await context.withLock({ exclusive: false }, list)
   return EXIT_OK
 }
 
-async function listBlobs(context: CommandContext, repository: Repository): Promise<void> {
-  await repository.loadIndex({
-    signal: context.signal,
-    onProgress: context.counter('index files loaded', { keep: false }),
-  })
+async function* linesOf(
+  context: CommandContext,
+  type: string,
+  { repository, signal }: { readonly repository: Repository; readonly signal: AbortSignal },
+): AsyncGenerator<string> {
+  const fileType = FILE_TYPES.get(type)
+  if (fileType !== undefined) {
+    for await (const { id } of repository.list(fileType, signal)) yield context.isJson ? toJson({ id }) : id
+    return
+  }
+  const onProgress = context.counter('index files loaded', { terminalOnly: true })
+  await repository.loadIndex({ signal, onProgress })
   const { index } = repository
   for (let row = 0; row < index.blobCount; row++) {
-    if (context.isJson) context.printJson({ type: index.typeAt(row), id: index.idAt(row) })
-    else context.printResult(`${index.typeAt(row)} ${index.idAt(row)}\n`)
+    const [blobType, id] = [index.typeAt(row), index.idAt(row)]
+    yield context.isJson ? toJson({ type: blobType, id }) : `${blobType} ${id}`
   }
 }
 
-function print(context: CommandContext, id: string): void {
-  if (context.isJson) context.printJson({ id })
-  else context.printResult(`${id}\n`)
+async function printLines(context: CommandContext, lines: AsyncIterable<string>): Promise<void> {
+  let batch = ''
+  for await (const line of lines) {
+    batch += `${line}\n`
+    if (batch.length < BATCH_LENGTH) continue
+    context.printResult(batch)
+    batch = ''
+  }
+  if (batch !== '') context.printResult(batch)
 }

@@ -1,7 +1,13 @@
 /** prune: remove data no snapshot needs; given a policy, forget first ("prune old backups"). */
 import type { Command } from 'commander'
-import { isEmptyPolicy, prune } from '../index.ts'
-import { addForgetOptions, runForget, type ForgetFlags } from './cmd-forget.ts'
+import { isEmptyPolicy, prune, type PruneResult, type Repository } from '../index.ts'
+import {
+  addForgetOptions,
+  failIfIncomplete,
+  forgetWith,
+  refuseNoLock,
+  type ForgetFlags,
+} from './cmd-forget.ts'
 import type { RunCommand } from './command.ts'
 import type { CommandContext } from './context.ts'
 import { EXIT_OK } from './exit-codes.ts'
@@ -17,34 +23,39 @@ export function define(command: Command, run: RunCommand): void {
   addPruneOptions(addForgetOptions(command))
     .option(
       '--unsafe-recover-no-free-space <repo id>',
-      'delete indexes first where the store has no space left at all (unsafe)',
+      'delete index files first where the store has no space left at all (unsafe)',
     )
     .action((flags: Flags) => run((context) => runPrune(context, flags)))
 }
 
 async function runPrune(context: CommandContext, flags: Flags): Promise<number> {
-  const dryRun = flags.dryRun === true
-  const output = new PruneOutput(context, dryRun)
-  const options = pruneOptionsFrom(flags)
-  if (!isEmptyPolicy(policyFrom(flags))) {
-    await runForget(context, [], flags)
+  refuseNoLock(context, flags, 'prune')
+  const { dryRun = false } = flags
+  const output = new PruneOutput(context, { dryRun })
+  const forgetFirst = isEmptyPolicy(policyFrom(flags))
+    ? undefined
+    : forgetWith(context, [], { ...flags, prune: true })
+  const options = {
+    ...pruneOptionsFrom(flags),
+    dryRun,
+    unsafeRecoverNoFreeSpace: flags.unsafeRecoverNoFreeSpace,
+    signal: context.signal,
+    ...output.callbacks(),
   }
-  const repository = await context.openRepository()
-  try {
-    const result = await prune(repository, {
-      ...options,
-      dryRun,
-      unsafeRecoverNoFreeSpace: flags.unsafeRecoverNoFreeSpace,
-      signal: context.signal,
-      onProgress: (progress) => output.progress(progress),
-      onError: (error) => output.error(error),
-      onPlan: (plan) => output.plan(plan),
-    })
+  await context.withRepository(async (repository) => {
+    const result = (await forgetAndPrune(repository, forgetFirst)) ?? (await prune(repository, options))
     if (context.isJson) context.printJson(pruneSummary(result, dryRun))
-    else output.done(result)
-    return EXIT_OK
-  } finally {
-    context.progress.clear()
-    await repository.close()
-  }
+    else output.finish(result)
+  })
+  return EXIT_OK
+}
+
+/** What forget pruned; it does so only where it removed something. */
+async function forgetAndPrune(
+  repository: Repository,
+  forgetFirst: ReturnType<typeof forgetWith> | undefined,
+): Promise<PruneResult | undefined> {
+  const forgotten = await forgetFirst?.(repository)
+  if (forgotten !== undefined) failIfIncomplete(forgotten)
+  return forgotten?.prune
 }

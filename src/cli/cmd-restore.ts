@@ -1,25 +1,29 @@
 /** restore: bring files back from a snapshot. */
 import { Option, type Command } from 'commander'
-import { InvalidInputError, restore, type OverwriteMode, type RestoreOptions } from '../index.ts'
+import {
+  InvalidInputError,
+  restore,
+  SnapshotNotFoundError,
+  type OverwriteMode,
+  type RestoreOptions,
+} from '../index.ts'
 import type { RunCommand } from './command.ts'
 import type { CommandContext } from './context.ts'
 import { EXIT_FAILURE, EXIT_OK, ExitError } from './exit-codes.ts'
 import { collect } from './global-options.ts'
-import { readPatternFiles } from './pattern-flags.ts'
+import {
+  addExcludeOptions,
+  addIncludeOptions,
+  readPatterns,
+  type ExcludeFlags,
+  type IncludeFlags,
+} from './pattern-flags.ts'
 import { RestoreOutput } from './restore-output.ts'
 import { absolutePaths, addFilterOptions, filterFrom, type FilterFlags } from './snapshot-filter.ts'
 
-interface Flags extends FilterFlags {
+interface Flags extends FilterFlags, IncludeFlags, ExcludeFlags {
   readonly target?: string
   readonly restoreDir?: string
-  readonly include?: readonly string[]
-  readonly iinclude?: readonly string[]
-  readonly includeFile?: readonly string[]
-  readonly iincludeFile?: readonly string[]
-  readonly exclude?: readonly string[]
-  readonly iexclude?: readonly string[]
-  readonly excludeFile?: readonly string[]
-  readonly iexcludeFile?: readonly string[]
   readonly includeXattr?: readonly string[]
   readonly excludeXattr?: readonly string[]
   readonly overwrite: OverwriteMode
@@ -30,21 +34,12 @@ interface Flags extends FilterFlags {
   readonly ownershipByName?: boolean
 }
 
-/** Where the script this program replaces restored to. */
-const DEFAULT_TARGET = './restore'
-
 export function define(command: Command, run: RunCommand): void {
-  addFilterOptions(command.argument('<snapshot>', 'ID, latest, or either with :subfolder'))
+  command
+    .argument('<snapshot>', 'ID, latest, or either with :subfolder')
     .option('-t, --target <dir>', 'folder to restore to')
     .option('--restore-dir <dir>', 'as --target')
-    .option('-i, --include <pattern>', 'restore only what matches (may be repeated)', collect)
-    .option('--iinclude <pattern>', 'as --include, ignoring case', collect)
-    .option('--include-file <file>', 'read include patterns from a file', collect)
-    .option('--iinclude-file <file>', 'as --include-file, ignoring case', collect)
-    .option('-e, --exclude <pattern>', 'do not restore what matches (may be repeated)', collect)
-    .option('--iexclude <pattern>', 'as --exclude, ignoring case', collect)
-    .option('--exclude-file <file>', 'read exclude patterns from a file', collect)
-    .option('--iexclude-file <file>', 'as --exclude-file, ignoring case', collect)
+  addExcludeOptions(addIncludeOptions(addFilterOptions(command)))
     .option('--include-xattr <pattern>', 'restore only extended attributes that match', collect)
     .option('--exclude-xattr <pattern>', 'do not restore extended attributes that match', collect)
     .addOption(
@@ -52,7 +47,7 @@ export function define(command: Command, run: RunCommand): void {
         .choices(['always', 'if-changed', 'if-newer', 'never'])
         .default('always'),
     )
-    .option('--delete', 'delete files in the target that the snapshot does not have')
+    .option('--delete', 'delete what the snapshot does not have from restored folders')
     .option('--dry-run', 'do not write anything, say what would be done')
     .option('--sparse', 'restore runs of zeros as holes')
     .option('--verify', 'read the restored files again and compare')
@@ -61,33 +56,37 @@ export function define(command: Command, run: RunCommand): void {
 }
 
 async function runRestore(context: CommandContext, snapshot: string, flags: Flags): Promise<number> {
-  const target = targetOf(context, flags)
-  const output = new RestoreOutput(context, target)
+  const target = targetOf(flags)
   const options = await restoreOptions(context, flags)
-  const repository = await context.openRepository()
-  try {
-    const result = await restore(repository, { ...options, snapshot, target, ...output.callbacks() })
-    output.summary(result, flags.verify === true)
-    if (result.errorCount > 0) throw new ExitError(EXIT_FAILURE, `There were ${result.errorCount} errors`)
-    return EXIT_OK
-  } finally {
-    context.progress.clear()
-    await repository.close()
-  }
+  const errorCount = await context.withRepository(async (repository) => {
+    const output = new RestoreOutput(context, target)
+    try {
+      const result = await restore(repository, { ...options, snapshot, target, ...output.callbacks() })
+      output.finish(result)
+      return result.errorCount
+    } catch (error) {
+      throw error instanceof SnapshotNotFoundError ? notFoundError(error) : error
+    } finally {
+      output.stop()
+    }
+  })
+  if (errorCount === 0) return EXIT_OK
+  throw new ExitError(EXIT_FAILURE, `There were ${errorCount} errors`)
 }
 
-function targetOf(context: CommandContext, flags: Flags): string {
+/** In the words scripts look for. */
+function notFoundError(error: SnapshotNotFoundError): SnapshotNotFoundError {
+  const hint = error.hint === undefined ? {} : { hint: error.hint }
+  return new SnapshotNotFoundError(`failed to find snapshot: ${error.message}`, { cause: error, ...hint })
+}
+
+function targetOf(flags: Flags): string {
   if (flags.target !== undefined && flags.restoreDir !== undefined) {
     throw new InvalidInputError('--target and --restore-dir mean the same: give only one')
   }
-  const target = flags.target ?? flags.restoreDir
-  if (target === undefined)
-    throw new InvalidInputError('please specify a directory to restore to (--target)', {
-      hint: `for example --target ${DEFAULT_TARGET}`,
-    })
-  if (target === '') throw new InvalidInputError('the restore target is empty')
-  void context
-  return target
+  const target = flags.target ?? flags.restoreDir ?? ''
+  if (target !== '') return target
+  throw new InvalidInputError('please specify a directory to restore to (--target)')
 }
 
 async function restoreOptions(
@@ -95,16 +94,12 @@ async function restoreOptions(
   flags: Flags,
 ): Promise<Omit<RestoreOptions, 'snapshot' | 'target'>> {
   const { env } = context.io
-  const withFiles = async (
-    patterns: readonly string[] | undefined,
-    files: readonly string[] | undefined,
-  ): Promise<string[]> => [...(patterns ?? []), ...(await readPatternFiles(files, env))]
   return {
     filter: absolutePaths(filterFrom(flags, env)),
-    includes: await withFiles(flags.include, flags.includeFile),
-    insensitiveIncludes: await withFiles(flags.iinclude, flags.iincludeFile),
-    excludes: await withFiles(flags.exclude, flags.excludeFile),
-    insensitiveExcludes: await withFiles(flags.iexclude, flags.iexcludeFile),
+    includes: await readPatterns(flags.include, flags.includeFile, env),
+    insensitiveIncludes: await readPatterns(flags.iinclude, flags.iincludeFile, env),
+    excludes: await readPatterns(flags.exclude, flags.excludeFile, env),
+    insensitiveExcludes: await readPatterns(flags.iexclude, flags.iexcludeFile, env),
     includeXattrs: flags.includeXattr,
     excludeXattrs: flags.excludeXattr,
     overwrite: flags.overwrite,

@@ -1,18 +1,12 @@
 /** snapshots: list snapshots. */
 import type { Command } from 'commander'
 import {
-  findSnapshots,
-  groupSnapshots,
-  InvalidInputError,
-  latestPerGroup,
-  parseGroupBy,
-  type GroupBy,
-  type SnapshotGroup,
-} from '../index.ts'
+  compareTimes, findSnapshots, groupSnapshots, InvalidInputError, latestPerGroup, parseGroupBy, type GroupBy, type SnapshotGroup,
+} from '../index.ts' // prettier-ignore
 import type { RunCommand } from './command.ts'
 import type { CommandContext } from './context.ts'
 import { EXIT_OK } from './exit-codes.ts'
-import { absolutePaths, addFilterOptions, filterFrom, type FilterFlags } from './snapshot-filter.ts'
+import { addFilterOptions, filterFrom, type FilterFlags } from './snapshot-filter.ts'
 import { groupHeader, groupsJson, snapshotListJson, snapshotTable } from './snapshot-output.ts'
 
 export interface SnapshotsFlags extends FilterFlags {
@@ -43,42 +37,39 @@ export async function listSnapshots(
 ): Promise<number> {
   const groupBy = parseGroupBy(flags.groupBy ?? '')
   const latest = parseLatest(flags)
-  const repository = await context.openRepository()
-  const lock = context.options.lock ? await repository.lock(false, context.signal) : undefined
-  let groups: SnapshotGroup[]
-  try {
-    const filter = absolutePaths(filterFrom(flags, context.io.env))
-    const records = await findSnapshots(
+  const filter = filterFrom(flags, context.io.env)
+  const records = await context.withLock({ exclusive: false }, (repository, signal) =>
+    findSnapshots(
       repository,
       { ids, filter },
-      {
-        signal: context.signal,
-        onError: ({ item, error }) => context.warn(`Ignoring "${item}": ${error.message}`),
-      },
-    )
-    const sorted = records.toSorted(
-      (a, b) =>
-        a.snapshot.time.seconds - b.snapshot.time.seconds ||
-        a.snapshot.time.nanoseconds - b.snapshot.time.nanoseconds,
-    )
-    groups = selectLatest(groupSnapshots(sorted, groupBy), groupBy, latest)
-  } finally {
-    await lock?.release()
-    await repository.close()
-  }
-  if (context.isJson) {
-    const isGrouped = groupBy.length > 0
-    context.printResult(
-      `${isGrouped ? groupsJson(groups) : snapshotListJson(groups.flatMap((group) => group.records))}\n`,
-    )
-    return EXIT_OK
-  }
-  for (const group of groups) {
-    if (groupBy.length > 0) context.printResult(`${groupHeader(group)}:\n`)
-    if (group.records.length > 0)
-      context.printResult(snapshotTable(group.records, { compact: flags.compact }))
-  }
+      { signal, onError: ({ item, error }) => context.warn(`Ignoring "${item}": ${error.message}`) },
+    ),
+  )
+  const sorted = records.toSorted((a, b) => compareTimes(a.snapshot.time, b.snapshot.time))
+  printGroups(context, selectLatest(groupSnapshots(sorted, groupBy), groupBy, latest), {
+    isGrouped: groupBy.length > 0,
+    compact: flags.compact,
+  })
   return EXIT_OK
+}
+
+function printGroups(
+  context: CommandContext,
+  groups: readonly SnapshotGroup[],
+  options: { readonly isGrouped: boolean; readonly compact: boolean | undefined },
+): void {
+  if (context.isJson) {
+    const json = options.isGrouped
+      ? groupsJson(groups)
+      : snapshotListJson(groups.flatMap((group) => group.records))
+    context.printResult(`${json}\n`)
+    return
+  }
+  for (const { key, records } of groups) {
+    const header = groupHeader(key)
+    if (header !== undefined) context.printResult(`${header}\n`)
+    context.printResult(snapshotTable(records, { compact: options.compact }))
+  }
 }
 
 /** Without a grouping, the latest are those of each host and path, as in restic. */
@@ -88,21 +79,18 @@ function selectLatest(
   latest: number | undefined,
 ): SnapshotGroup[] {
   if (latest === undefined) return groups
-  const newest = (group: SnapshotGroup): SnapshotGroup => {
+  return groups.map((group) => {
     const fine = groupBy.length > 0 ? [group] : groupSnapshots(group.records, ['host', 'paths'])
-    const kept = new Set(
-      latestPerGroup(fine, latest).flatMap((part) => part.records.map((record) => record.id)),
-    )
-    return { ...group, records: group.records.filter((record) => kept.has(record.id)) }
-  }
-  return groups.map(newest)
+    const newest = latestPerGroup(fine, latest).flatMap((part) => part.records)
+    const ids = new Set(newest.map((record) => record.id))
+    return { ...group, records: group.records.filter((record) => ids.has(record.id)) }
+  })
 }
 
 function parseLatest(flags: SnapshotsFlags): number | undefined {
-  if (flags.last === true) return 1
-  if (flags.latest === undefined) return undefined
-  const count = Number(flags.latest)
-  if (!/^\d+$/.test(flags.latest))
+  if (flags.latest === undefined) return flags.last === true ? 1 : undefined
+  if (!/^[+-]?\d{1,15}$/.test(flags.latest))
     throw new InvalidInputError(`invalid value "${flags.latest}" for --latest: not a number`)
-  return count === 0 ? undefined : count
+  const count = Number(flags.latest)
+  return count > 0 ? count : undefined
 }

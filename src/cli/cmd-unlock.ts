@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import { removeLocks } from '../index.ts'
 import type { RunCommand } from './command.ts'
+import type { CommandContext } from './context.ts'
 import { EXIT_OK } from './exit-codes.ts'
 
 interface Flags {
@@ -9,17 +10,17 @@ interface Flags {
 }
 
 export function define(command: Command, run: RunCommand): void {
-  command.option('--remove-all', 'remove all locks, even those that are not stale').action((flags: Flags) =>
-    run(async (context) => {
-      const repository = await context.openRepository()
-      const removed = await removeLocks(repository.lockStore, {
-        all: flags.removeAll === true,
-        signal: context.signal,
-      })
-      if (context.isJson) context.printJson({ message_type: 'summary', removed_locks: removed })
-      else if (removed > 0) context.print(`successfully removed ${removed} locks`)
-      await repository.close()
-      return EXIT_OK
-    }),
+  command
+    .option('--remove-all', 'remove all locks, even those that are not stale')
+    .action((flags: Flags) => run((context) => runUnlock(context, flags)))
+}
+
+async function runUnlock(context: CommandContext, flags: Flags): Promise<number> {
+  const { signal } = context
+  const removed = await context.withRepository((repository) =>
+    removeLocks(repository.lockStore, { all: flags.removeAll === true, signal }),
   )
+  if (context.isJson) context.printJson({ message_type: 'summary', removed_locks: removed })
+  else if (removed > 0) context.print(`successfully removed ${removed} locks`)
+  return EXIT_OK
 }

@@ -9,12 +9,13 @@ export function define(command: Command, run: RunCommand): void {
     run(async (context) => {
       const { versions, platform, arch } = process
       if (context.isJson) {
+        // restic's members; what would be Go's version is Node's.
         context.printJson({
           message_type: 'version',
           version: VERSION,
-          node_version: versions.node,
-          os: platform,
-          arch,
+          go_version: `node${versions.node}`,
+          go_os: platform,
+          go_arch: arch,
         })
       } else {
         context.printResult(`restic-ts ${VERSION} on node ${versions.node} ${platform}/${arch}\n`)

@@ -1,170 +1,167 @@
-/** What all commands share: their flags, their output, and the way to the repository. */
-import { readFile } from 'node:fs/promises'
+/** What all commands share: their global flags, their output, and the way to a repository. */
 import {
-  InvalidInputError,
+  FileNotFoundError,
   openBackend,
   Repository,
+  WrongPasswordError,
   type Backend,
+  type Lock,
   type Notice,
   type RepositorySettings,
 } from '../index.ts'
-import { toJson } from './format.ts'
+import { describeError } from './describe-error.ts'
+import type { GlobalOptions } from './global-options.ts'
+import type { CliIo } from './io.ts'
+import { LineReader } from './line-reader.ts'
+import { Output } from './output.ts'
+import {
+  askNewPassword,
+  emptyPasswordError,
+  findPassword,
+  readAnswer,
+  type PasswordPrompt,
+} from './password.ts'
+import { repositoryAccess, resolveLocation, type RepositoryAccess } from './repository-access.ts'
 import {
   compressionOf,
   extendedOptionsOf,
   packSizeBytesOf,
   parseGoDuration,
   verbosityOf,
-  type GlobalOptions,
-} from './global-options.ts'
-import type { CliIo } from './io.ts'
-import { decodeText, resolvePassword, type PasswordPrompt, type PasswordSource } from './password.ts'
-import { counterText, ProgressLine } from './progress.ts'
+} from './settings.ts'
 
-export class CommandContext {
-  readonly io: CliIo
+/** On a terminal a mistyped password may be corrected. */
+const PASSWORD_TRIES = 3
+
+export class CommandContext extends Output {
   readonly options: GlobalOptions
-  readonly isJson: boolean
-  readonly verbosity: number
-  readonly progress: ProgressLine
+  readonly #access: RepositoryAccess
+  readonly #settings: RepositorySettings
+  readonly #lines: LineReader
 
+  /** Checks all flags before anything is opened. @throws InvalidInputError */
   constructor(io: CliIo, options: GlobalOptions) {
-    this.io = io
+    super(io, { isJson: options.json === true, verbosity: verbosityOf(options) })
     this.options = options
-    this.isJson = options.json === true
-    this.verbosity = verbosityOf(options)
-    this.progress = new ProgressLine(io, { enabled: this.verbosity > 0 && !this.isJson })
+    this.#access = repositoryAccess(options, io.env)
+    this.#lines = new LineReader(io.stdin)
+    this.#settings = {
+      compression: compressionOf(options, io.env),
+      packSizeBytes: packSizeBytesOf(options, io.env),
+      extraVerify: options.extraVerify !== false,
+      noLock: this.noLock,
+      retryLockMs: options.retryLock === undefined ? undefined : parseGoDuration(options.retryLock),
+      onNotice: (notice) => this.#notify(notice),
+    }
+    extendedOptionsOf(options)
   }
 
   get signal(): AbortSignal {
     return this.io.signal
   }
 
-  /** Text for people, from verbosity `level` on; nothing with --json. */
-  print(text: string, level = 1): void {
-    if (this.isJson || this.verbosity < level) return
-    this.progress.clear()
-    this.io.stdout.write(`${text}\n`)
+  get noLock(): boolean {
+    return this.options.lock === false
   }
 
-  /** What the command was asked for, printed even with --quiet. */
-  printResult(text: string | Uint8Array): void {
-    this.progress.clear()
-    this.io.stdout.write(text)
+  /** Whether flags or variables name a password, so that standard input is free for other things. */
+  get hasPassword(): boolean {
+    const { command, file, password, insecureNone } = this.#access.password
+    return [command, file, password].some((way) => way !== undefined) || insecureNone === true
   }
 
-  /** A line of JSON on standard output. */
-  printJson(value: unknown): void {
-    this.io.stdout.write(`${toJson(value)}\n`)
+  /** Opens the repository that the flags and variables name, runs `work`, closes it. */
+  async withRepository<T>(work: (repository: Repository) => Promise<T>): Promise<T> {
+    const repository = await this.openRepository(this.#access)
+    try {
+      if (this.isTerminal) this.#introduce(repository)
+      return await work(repository)
+    } finally {
+      this.progress.done()
+      await repository.close()
+    }
   }
 
-  /** A warning or error on standard error. */
-  warn(text: string): void {
-    this.progress.clear()
-    this.io.stderr.write(`${text}\n`)
-  }
-
-  warnJson(value: unknown): void {
-    this.io.stderr.write(`${toJson(value)}\n`)
-  }
-
-  /** A callback that shows how many of `noun` are done, and leaves the last count standing where `keep` says so. */
-  counter(noun: string, options: { readonly keep: boolean }): (done: number, total: number) => void {
-    const startedMs = performance.now()
-    let isFinished = false
-    return (done, total) => {
-      const text = (): string => counterText((performance.now() - startedMs) / 1000, done, total, noun)
-      if (done < total || isFinished || total === 0) {
-        this.progress.update(text)
-        return
+  /** As `withRepository`, under a lock; without one where --no-lock says so and the command allows it. */
+  async withLock<T>(
+    options: { readonly exclusive: boolean; readonly ignoreNoLock?: boolean },
+    work: (repository: Repository, signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    return this.withRepository(async (repository) => {
+      if (this.noLock && options.ignoreNoLock !== true) return work(repository, this.signal)
+      const lock: Lock = await repository.lock(options.exclusive, this.signal)
+      try {
+        return await work(repository, lock.signal)
+      } finally {
+        await lock.release()
       }
-      isFinished = true
-      if (options.keep) this.print(text())
-      else this.progress.clear()
+    })
+  }
+
+  /** Makes a repository where the flags and variables say. */
+  async createRepository(options: {
+    readonly version: 1 | 2
+    readonly chunkerPolynomial: bigint | undefined
+  }): Promise<Repository> {
+    const backend = await this.#openBackend(this.#access)
+    const prompt = this.prompt('enter password for new repository: ', 'enter password again: ')
+    const password = (await findPassword(this.#access.password)) ?? (await askNewPassword(prompt))
+    return Repository.create(backend, { ...this.#settings, ...options, password, signal: this.signal })
+  }
+
+  /** @throws WrongPasswordError and whatever opening throws */
+  async openRepository(access: RepositoryAccess, flags?: string): Promise<Repository> {
+    const backend = await this.#openBackend(access, flags)
+    const password = await findPassword(access.password)
+    if (password !== undefined) return this.#open(backend, access, password)
+    // Nobody should type a password only to hear that there is no repository: opening says so first.
+    if (await isMissing(backend, this.signal)) return this.#open(backend, access, '')
+    const prompt = this.prompt('enter password for repository: ')
+    for (let triesLeft = this.io.askHidden === undefined ? 1 : PASSWORD_TRIES; ;) {
+      const answer = await readAnswer(prompt)
+      try {
+        if (answer === '') throw emptyPasswordError()
+        return await this.#open(backend, access, answer)
+      } catch (error) {
+        triesLeft -= 1
+        const isWrong = answer === '' || error instanceof WrongPasswordError
+        if (triesLeft === 0 || !isWrong) throw error
+        this.warn(`${describeError(error)}. Try again`)
+      }
     }
   }
 
-  async openBackend(): Promise<Backend> {
-    return openBackend(await this.#location(), { env: this.io.env, options: extendedOptionsOf(this.options) })
+  /** How to ask for a password. */
+  prompt(text: string, confirm?: string): PasswordPrompt {
+    return { askHidden: this.io.askHidden, lines: this.#lines, text, confirm }
   }
 
-  async location(): Promise<string> {
-    return this.#location()
+  async #openBackend(access: RepositoryAccess, flags?: string): Promise<Backend> {
+    const location = await resolveLocation(access, flags)
+    return openBackend(location, { env: this.io.env, options: extendedOptionsOf(this.options) })
   }
 
-  /** Opens the repository the flags and variables name. */
-  async openRepository(): Promise<Repository> {
-    const settings = this.settings()
-    const backend = await this.openBackend()
-    const password = await this.password({ text: 'enter password for repository: ' })
-    const keyHint = this.options.keyHint ?? this.io.env['RESTIC_KEY_HINT']
-    const repository = await Repository.open(backend, { ...settings, password, keyHint, signal: this.signal })
-    if (this.io.stdout.isTTY === true) {
-      const mode =
-        repository.config.version === 1 ? '' : `, compression level ${settings.compression ?? 'auto'}`
-      this.print(
-        `repository ${repository.config.id.slice(0, 8)} opened (version ${repository.config.version}${mode})`,
-      )
-    }
-    return repository
+  #open(backend: Backend, access: RepositoryAccess, password: string): Promise<Repository> {
+    const { keyHint } = access
+    return Repository.open(backend, { ...this.#settings, password, keyHint, signal: this.signal })
   }
 
-  /** Checks the flags before anything is opened. */
-  settings(): RepositorySettings {
-    const { options, io } = this
-    return {
-      compression: compressionOf(options, io.env),
-      packSizeBytes: packSizeBytesOf(options, io.env),
-      extraVerify: options.extraVerify,
-      noLock: !options.lock,
-      retryLockMs: options.retryLock === undefined ? undefined : parseGoDuration(options.retryLock),
-      onNotice: (notice) => this.#notify(notice),
-    }
-  }
-
-  password(prompt: PasswordPrompt): Promise<string> {
-    const { options, io } = this
-    const source: PasswordSource = {
-      command: options.passwordCommand ?? setOrUndefined(io.env['RESTIC_PASSWORD_COMMAND']),
-      file: options.passwordFile ?? setOrUndefined(io.env['RESTIC_PASSWORD_FILE']),
-      password: setOrUndefined(io.env['RESTIC_PASSWORD']),
-      insecureNone: options.insecureNoPassword,
-    }
-    return resolvePassword(source, io, prompt)
+  #introduce({ config }: Repository): void {
+    const mode = config.version === 1 ? '' : `, compression level ${this.#settings.compression ?? 'auto'}`
+    this.print(`repository ${config.id.slice(0, 8)} opened (version ${config.version}${mode})`)
   }
 
   #notify(notice: Notice): void {
     if (notice.kind === 'lock-waiting') this.print(notice.message)
     else this.warn(notice.message)
   }
-
-  async #location(): Promise<string> {
-    const { options, io } = this
-    const file =
-      options.repositoryFile ??
-      (options.repo === undefined ? setOrUndefined(io.env['RESTIC_REPOSITORY_FILE']) : undefined)
-    if (options.repo !== undefined && options.repositoryFile !== undefined) {
-      throw new InvalidInputError(
-        'Options -r and --repository-file are mutually exclusive, please specify only one',
-      )
-    }
-    if (file === undefined) {
-      const location = options.repo ?? setOrUndefined(io.env['RESTIC_REPOSITORY'])
-      if (location === undefined)
-        throw new InvalidInputError('Please specify repository location (-r or --repository-file)')
-      return location
-    }
-    try {
-      return decodeText(await readFile(file)).trim()
-    } catch (error) {
-      const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
-      throw new InvalidInputError(`${file} ${isMissing ? 'does not exist' : 'cannot be read'}`, {
-        cause: error,
-      })
-    }
-  }
 }
 
-function setOrUndefined(text: string | undefined): string | undefined {
-  return text === '' ? undefined : text
+async function isMissing(backend: Backend, signal: AbortSignal): Promise<boolean> {
+  try {
+    await backend.stat({ type: 'config', name: '' }, signal)
+    return false
+  } catch (error) {
+    return error instanceof FileNotFoundError
+  }
 }

@@ -6,6 +6,8 @@ export const EXIT_FAILURE = 1
 /** backup: the snapshot is there, but not all could be read. forget: not all could be removed. */
 export const EXIT_INCOMPLETE = 3
 export const EXIT_INTERRUPTED = 130
+/** What shells report of a program whose reader went away: 128 + SIGPIPE. */
+export const EXIT_OUTPUT_CLOSED = 141
 
 const EXIT_CODES: Partial<Record<ErrorCode, number>> = {
   ABORTED: EXIT_INTERRUPTED,

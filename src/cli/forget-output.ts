@@ -1,52 +1,89 @@
 /** What forget prints: what it keeps and why, what it removes (command spec, "forget" and §3). */
-import { describePolicy, shortId, type ForgetGroup, type KeepPolicy, type SnapshotRecord } from '../index.ts'
-import type { CommandContext } from './context.ts'
+import {
+  describePolicy, shortId, type ForgetDecision, type ForgetGroup, type ItemError, type KeepPolicy, type SnapshotRecord,
+} from '../index.ts' // prettier-ignore
+import { describeError } from './describe-error.ts'
 import { toJson } from './format.ts'
-import { groupHeader, snapshotJson, snapshotListJson, snapshotTable } from './snapshot-output.ts'
+import type { Output } from './output.ts'
+import { groupHeader, nullIfEmpty, snapshotJson, snapshotListJson, snapshotTable } from './snapshot-output.ts'
 
-export interface ForgetTextOptions {
+export interface ForgetOutputOptions {
   readonly policy: KeepPolicy
   readonly compact: boolean
-  readonly isGrouped: boolean
+  readonly dryRun: boolean
+  /** Snapshots are named, so that no policy decides. */
+  readonly byId: boolean
 }
 
-export function printForgetGroups(
-  context: CommandContext,
-  groups: readonly ForgetGroup[],
-  options: ForgetTextOptions,
-): void {
-  context.print(`Applying Policy: ${describePolicy(options.policy)}`)
-  const { compact } = options
-  for (const group of groups) {
-    if (options.isGrouped) context.print(`${groupHeader({ key: group.key, records: [] })}:\n`)
-    if (group.keep.length > 0) {
-      const reasons = new Map(group.reasons.map(({ record, matches }) => [record.id, matches]))
-      context.print(`keep ${group.keep.length} snapshots:`)
-      context.print(snapshotTable(group.keep.toReversed(), { compact, reasons }))
+export class ForgetOutput {
+  readonly #output: Output
+  readonly #options: ForgetOutputOptions
+
+  constructor(output: Output, options: ForgetOutputOptions) {
+    this.#output = output
+    this.#options = options
+  }
+
+  /** Before anything is removed. */
+  decision({ groups, remove }: ForgetDecision): void {
+    const output = this.#output
+    if (!this.#options.byId) output.print(`Applying Policy: ${describePolicy(this.#options.policy)}`)
+    for (const group of groups) this.#group(group)
+    if (this.#options.dryRun && remove.length > 0) {
+      const ids = remove.map(({ id }) => shortId(id)).toSorted()
+      output.print(`Would have removed the following snapshots:\n{${ids.join(' ')}}\n`)
     }
-    if (group.remove.length > 0) {
-      context.print(`remove ${group.remove.length} snapshots:`)
-      context.print(snapshotTable(group.remove.toReversed(), { compact }))
+    if (output.isJson && groups.length > 0) output.printResult(`${forgetJson(groups)}\n`)
+  }
+
+  error({ item, during, error }: ItemError): void {
+    const message = describeError(error)
+    if (during === 'remove')
+      this.#output.warn(`unable to remove snapshot/${item} from the repository: ${message}`)
+    else this.#output.warn(`Ignoring "${item}": ${message}`)
+  }
+
+  announcePrune(count: number): void {
+    const what = this.#options.dryRun
+      ? 'snapshots would be removed, running prune dry run'
+      : 'snapshots have been removed, running prune'
+    this.#output.print(`${count} ${what}`)
+  }
+
+  #group({ key, keep, remove, reasons }: ForgetGroup): void {
+    const output = this.#output
+    const { compact } = this.#options
+    const header = groupHeader(key)
+    if (header !== undefined) output.print(header, 2)
+    if (keep.length > 0) {
+      const reasonsById = new Map(reasons.map(({ record, matches }) => [record.id, matches]))
+      output.print(`keep ${keep.length} snapshots:`)
+      output.print(snapshotTable(keep, { compact, reasons: reasonsById }))
+    }
+    if (remove.length > 0) {
+      output.print(`remove ${remove.length} snapshots:`)
+      output.print(snapshotTable(remove, { compact }))
     }
   }
 }
 
+/** One line; newest snapshots first. */
 export function forgetJson(groups: readonly ForgetGroup[]): string {
-  const texts = groups.map((group) => {
-    const reasons = group.reasons.map(
+  const texts = groups.map(({ key, keep, remove, reasons }) => {
+    const reasonTexts = reasons.map(
       ({ record, matches }) => `{"snapshot":${snapshotJson(record)},"matches":${toJson(matches)}}`,
     )
-    return (
-      `{"tags":${group.key.tags.length === 0 ? 'null' : toJson(group.key.tags)},"host":${toJson(group.key.hostname)},` +
-      `"paths":${group.key.paths.length === 0 ? 'null' : toJson(group.key.paths)},"keep":${listOrNull(group.keep)},` +
-      `"remove":${listOrNull(group.remove)},"reasons":${reasons.length === 0 ? 'null' : `[${reasons.join(',')}]`}}`
-    )
+    const fields = [
+      `"tags":${toJson(nullIfEmpty(key.tags))}`,
+      `"host":${toJson(key.hostname)}`,
+      `"paths":${toJson(nullIfEmpty(key.paths))}`,
+      `"keep":${listOrNull(keep)}`,
+      `"remove":${listOrNull(remove)}`,
+      `"reasons":${reasonTexts.length === 0 ? 'null' : `[${reasonTexts.join(',')}]`}`,
+    ]
+    return `{${fields.join(',')}}`
   })
   return `[${texts.join(',')}]`
-}
-
-export function wouldRemoveText(ids: readonly SnapshotRecord[]): string {
-  return `Would have removed the following snapshots:\n{${ids.map(({ id }) => shortId(id)).join(' ')}}\n`
 }
 
 function listOrNull(records: readonly SnapshotRecord[]): string {

@@ -1,7 +1,8 @@
-/** Sizes, durations and times as restic prints them (command spec §1.2). */
+/** Sizes, durations, times and JSON as restic prints them (command spec §1.2). */
 import { timeToDate, type Time } from '../index.ts'
+import { wellFormed } from './safe-text.ts'
 
-const UNITS = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB']
+const UNITS = ['KiB', 'MiB', 'GiB', 'TiB']
 
 /** `512 B`, `2.861 MiB`. */
 export function formatBytes(bytes: number): string {
@@ -23,17 +24,27 @@ export function formatSeconds(seconds: number): string {
   return hours > 0 ? `${hours}:${two(minutes)}:${two(total % 60)}` : `${minutes}:${two(total % 60)}`
 }
 
+/** `42.00%`, at most 100; nothing where there is no total. */
 export function formatPercent(done: number, total: number): string {
   if (total === 0) return ''
   return `${Math.min(100, (100 * done) / total).toFixed(2)}%`
 }
 
-/** `2026-11-23 02:46:18` in the local zone. */
-export function formatLocalTime(time: Time): string {
-  return formatDate(timeToDate(time))
+/** A duration to the millisecond as Go writes it: `0s`, `12ms`, `1.5s`, `2m0.25s`. */
+export function formatGoDuration(ms: number): string {
+  const rounded = Math.round(ms)
+  if (rounded === 0) return '0s'
+  if (rounded < 1000) return `${rounded}ms`
+  const hours = Math.floor(rounded / 3_600_000)
+  const minutes = Math.floor((rounded % 3_600_000) / 60_000)
+  const seconds = `${(rounded % 60_000) / 1000}s`
+  if (hours > 0) return `${hours}h${minutes}m${seconds}`
+  return minutes > 0 ? `${minutes}m${seconds}` : seconds
 }
 
-export function formatDate(date: Date): string {
+/** `2026-11-23 02:46:18` in the local zone. */
+export function formatLocalTime(time: Time): string {
+  const date = timeToDate(time)
   const day = `${String(date.getFullYear()).padStart(4, '0')}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
 }
@@ -48,19 +59,15 @@ export function formatGoTime(time: Time): string {
   return `${shifted.toISOString().slice(0, 19).replace('T', ' ')}${fraction} ${zone} ${offset === 0 ? 'UTC' : zone}`
 }
 
-/** Strings as a JSON document shows them: Go's encoder, used by restic, escapes these as well. */
+/** JSON on one line with the escapes Go's encoder makes. */
 export function toJson(value: unknown): string {
-  return JSON.stringify(value)
-    .replaceAll('<', '\\u003c')
-    .replaceAll('>', '\\u003e')
-    .replaceAll('&', '\\u0026')
-    .replaceAll('\u2028', '\\u2028')
-    .replaceAll('\u2029', '\\u2029')
+  return JSON.stringify(value, (_key, field: unknown) =>
+    typeof field === 'string' ? wellFormed(field) : field,
+  ).replaceAll(/[<>&\u2028\u2029]/g, escapeCharacter)
 }
 
-/** Lone surrogates stand for bytes that are not UTF-8: shown, they are U+FFFD. */
-export function printable(text: string): string {
-  return text.replaceAll(/\p{Surrogate}/gu, '\ufffd')
+function escapeCharacter(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
 }
 
 function two(value: number): string {

@@ -4,8 +4,10 @@ export interface CliIo {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly stdout: CliStream
   readonly stderr: CliStream
-  readonly stdin: AsyncIterable<Uint8Array> & { readonly isTTY?: boolean | undefined }
-  /** Fires on SIGINT and SIGTERM. */
+  readonly stdin: AsyncIterable<Uint8Array>
+  /** Asks for a line on the terminal without showing it. Only there where standard input is a terminal. */
+  readonly askHidden?: ((prompt: string) => Promise<string>) | undefined
+  /** Fires on SIGINT and SIGTERM, and when standard output is gone. */
   readonly signal: AbortSignal
 }
 
@@ -14,3 +16,6 @@ export interface CliStream {
   readonly isTTY?: boolean | undefined
   readonly columns?: number | undefined
 }
+
+/** Why `CliIo.signal` fired, where it was not a user's signal: nobody can be told anything any more. */
+export class OutputClosedError extends Error {}

@@ -1,36 +1,48 @@
 /**
- * The calls of the script this program replaces, `cloud_backup.py --command VERB [--restore-dir DIR]`, as ours.
- * And `--verbose=2`, which restic takes, as `-vv`.
+ * The calls of the script this program replaces, `cloud_backup.py --command VERB [--restore-dir DIR]`, as ours. And
+ * `--verbose=2`, which restic takes, as `-vv`.
  */
 
-const LEGACY_VERBS = new Set(['backup', 'restore', 'init', 'check', 'list', 'prune'])
+const LEGACY_VERBS: ReadonlySet<string> = new Set(['backup', 'restore', 'init', 'check', 'list', 'prune'])
+/** Where the script restored to unless told otherwise. */
+const LEGACY_TARGET = './restore'
 
 export function translateArguments(args: readonly string[]): string[] {
-  const translated: string[] = []
-  let verb: string | undefined
-  for (let i = 0; i < args.length; i++) {
-    const arg = args[i] ?? ''
-    const level = /^--verbose=(\d)$/.exec(arg)?.[1]
-    const next = args[i + 1]
-    if (arg === '--') {
-      translated.push(...args.slice(i))
-      break
-    } else if (arg === '--command' && verb === undefined && next !== undefined && LEGACY_VERBS.has(next)) {
-      verb = next
-      i += 1
-    } else if (
-      arg.startsWith('--command=') &&
-      verb === undefined &&
-      LEGACY_VERBS.has(arg.slice('--command='.length))
-    ) {
-      verb = arg.slice('--command='.length)
-    } else if (level !== undefined) {
-      for (let n = 0; n < Number(level); n++) translated.push('-v')
-    } else {
-      translated.push(arg)
-    }
-  }
-  if (verb === undefined) return translated
-  // `--command restore` alone meant the latest snapshot.
-  return verb === 'restore' ? [verb, 'latest', ...translated] : [verb, ...translated]
+  const end = args.indexOf('--')
+  const flags = end < 0 ? args : args.slice(0, end)
+  const operands = end < 0 ? [] : args.slice(end)
+  const { verb, rest } = takeVerb(flags.flatMap(expandVerbose))
+  if (verb === undefined) return [...rest, ...operands]
+  if (verb === 'restore') return [verb, 'latest', ...withTarget(rest), ...operands]
+  // The script took --restore-dir with every verb.
+  return [verb, ...takeOption(rest, '--restore-dir').rest, ...operands]
+}
+
+function takeVerb(args: readonly string[]): { readonly verb?: string; readonly rest: readonly string[] } {
+  const { value, rest } = takeOption(args, '--command')
+  return value !== undefined && LEGACY_VERBS.has(value) ? { verb: value, rest } : { rest: args }
+}
+
+/** `--verbose=2` */
+function expandVerbose(arg: string): string[] {
+  const level = /^--verbose=(\d)$/.exec(arg)?.[1]
+  return level === undefined ? [arg] : Array.from({ length: Number(level) }, () => '-v')
+}
+
+function withTarget(args: readonly string[]): readonly string[] {
+  const hasTarget = args.some((arg) => /^(--(target|restore-dir)(=|$)|-t)/.test(arg))
+  return hasTarget ? args : ['--restore-dir', LEGACY_TARGET, ...args]
+}
+
+/** Takes `--name VALUE` or `--name=VALUE` out. */
+function takeOption(
+  args: readonly string[],
+  name: string,
+): { readonly value?: string; readonly rest: readonly string[] } {
+  const at = args.findIndex((arg) => arg === name || arg.startsWith(`${name}=`))
+  const arg = args[at]
+  if (arg === undefined) return { rest: args }
+  const next = args[at + 1]
+  if (arg !== name) return { value: arg.slice(name.length + 1), rest: args.toSpliced(at, 1) }
+  return next === undefined ? { rest: args } : { value: next, rest: args.toSpliced(at, 2) }
 }

@@ -1,16 +1,9 @@
 /** What prune prints (command spec §3), on its own or after forget. */
-import type { ItemError, PrunePhase, PrunePlan, PruneProgress, PruneResult } from '../index.ts'
-import type { CommandContext } from './context.ts'
+import type { ItemError, PruneOptions, PrunePhase, PrunePlan, PruneProgress, PruneResult } from '../index.ts'
+import { describeError } from './describe-error.ts'
 import { formatBytes, formatPercent } from './format.ts'
-
-const TITLES: Partial<Record<PrunePhase, string>> = {
-  'load-index': 'loading indexes...',
-  'find-used': 'finding data that is still in use',
-  'remove-unreferenced': 'deleting unreferenced packs',
-  repack: 'repacking packs',
-  'rewrite-index': 'rebuilding index',
-  'remove-packs': 'removing old packs',
-}
+import { counterText } from './progress.ts'
+import type { CountCallback, Output } from './output.ts'
 
 const NOUNS: Record<PrunePhase, string> = {
   'load-index': 'index files loaded',
@@ -23,67 +16,133 @@ const NOUNS: Record<PrunePhase, string> = {
 }
 
 export class PruneOutput {
-  readonly #context: CommandContext
+  readonly #output: Output
   readonly #dryRun: boolean
   #phase: PrunePhase | undefined
-  #counter: ((done: number, total: number) => void) | undefined
+  #count: CountCallback = () => undefined
 
-  constructor(context: CommandContext, dryRun: boolean) {
-    this.#context = context
-    this.#dryRun = dryRun
+  constructor(output: Output, options: { readonly dryRun: boolean }) {
+    this.#output = output
+    this.#dryRun = options.dryRun
+  }
+
+  callbacks(): Pick<PruneOptions, 'onProgress' | 'onError' | 'onPlan'> {
+    return {
+      onProgress: (progress) => this.progress(progress),
+      onError: (error) => this.error(error),
+      onPlan: (plan) => this.plan(plan),
+    }
   }
 
   progress({ phase, done, total }: PruneProgress): void {
     if (phase !== this.#phase) {
       this.#phase = phase
-      this.#counter = this.#context.counter(NOUNS[phase], { keep: phase !== 'load-index' })
-      const title = TITLES[phase]
-      if (title !== undefined && total > 0) this.#context.print(title)
+      const title = titleOf(phase, total)
+      if (title !== undefined) this.#output.print(title)
+      this.#count = this.#output.counter(NOUNS[phase], { terminalOnly: phase === 'load-index' })
     }
-    this.#counter?.(done, total)
+    this.#count(done, total)
   }
 
   error({ item, error }: ItemError): void {
-    if (this.#context.isJson)
-      this.#context.warnJson({
-        message_type: 'error',
-        error: { message: error.message },
-        during: 'prune',
-        item,
-      })
-    else this.#context.warn(`${item}: ${error.message}`)
+    const message = describeError(error)
+    const json = { message_type: 'error', error: { message }, during: 'prune', item }
+    this.#output.warnOf(`unable to remove ${item} from the repository: ${message}`, json)
   }
 
-  plan({ stats: { blobs, bytes, packs } }: PrunePlan): void {
-    const line = (title: string, count: string, size: number): void => {
-      this.#context.print(`${title.padEnd(18)}${count.padStart(10)}${formatBytes(size).padStart(14)}`)
-    }
-    const totalPruned = bytes.repackRemove + bytes.remove + bytes.unreferenced
-    const remaining = bytes.used + bytes.unused + bytes.duplicate - bytes.repackRemove - bytes.remove
-    const unusedAfter = bytes.unused + bytes.duplicate - bytes.repackRemove - bytes.remove
-    this.#context.print('')
-    line('to repack:', counted(blobs.repack), bytes.repack)
-    line('this removes:', counted(blobs.repackRemove), bytes.repackRemove)
-    line('to delete:', counted(blobs.remove), bytes.remove + bytes.unreferenced)
-    line('total prune:', counted(blobs.repackRemove + blobs.remove), totalPruned)
-    if (bytes.uncompressed > 0) line('not yet compressed:', '', bytes.uncompressed)
-    line(
-      'remaining:',
-      counted(blobs.used + blobs.unused + blobs.duplicate - blobs.repackRemove - blobs.remove),
-      remaining,
-    )
-    const share = remaining > 0 ? formatPercent(unusedAfter, remaining) : '0.00%'
-    this.#context.print(`unused size after prune: ${formatBytes(unusedAfter)} (${share} of remaining size)\n`)
-    this.#context.print(
-      `packs: ${packs.keep} to keep, ${packs.repack} to repack, ${packs.remove} to delete, ${packs.unreferenced} unreferenced`,
-      2,
-    )
+  plan({ stats }: PrunePlan): void {
+    const { packs } = stats
+    const output = this.#output
+    const total = packs.used + packs.partlyUsed + packs.unused + packs.unreferenced
+    output.progress.done()
+    output.print('searching used packs...\ncollecting packs for deletion and repacking')
+    output.print(counterText(0, { done: total, total }, 'packs processed'))
+    if (this.#dryRun) output.print('\nWould have made the following changes:')
+    this.#printBefore(stats)
+    this.#printChange(stats)
+    this.#printPacks(stats)
   }
 
-  done(result: PruneResult): void {
-    if (!this.#dryRun) this.#context.print('done')
-    void result
+  finish(result: PruneResult): void {
+    this.#output.progress.done()
+    if (this.#dryRun) return
+    const { failures } = result
+    if (failures.length > 0)
+      this.#output.warn(`${failures.length} packs could not be removed; a later prune will take them`)
+    this.#output.print('done')
   }
+
+  #printBefore({ blobs, bytes }: PruneResult['stats']): void {
+    const output = this.#output
+    const unusedBytes = bytes.duplicate + bytes.unused
+    const totalBytes = bytes.used + unusedBytes + bytes.unreferenced
+    output.print(`\n${line('used:', blobs.used, bytes.used)}`, 2)
+    if (blobs.duplicate > 0) output.print(line('duplicates:', blobs.duplicate, bytes.duplicate), 2)
+    output.print(line('unused:', blobs.unused, bytes.unused), 2)
+    if (bytes.unreferenced > 0)
+      output.print(`${'unreferenced:'.padEnd(33)}${formatBytes(bytes.unreferenced)}`, 2)
+    output.print(line('total:', blobs.used + blobs.unused + blobs.duplicate, totalBytes), 2)
+    output.print(`unused size: ${formatPercent(unusedBytes, totalBytes)} of total size`, 2)
+  }
+
+  #printChange({ blobs, bytes }: PruneResult['stats']): void {
+    const output = this.#output
+    const removedBlobs = blobs.remove + blobs.repackRemove
+    const totalBlobs = blobs.used + blobs.unused + blobs.duplicate
+    const unusedAfter = bytes.unused + bytes.duplicate - bytes.remove - bytes.repackRemove
+    const remaining = bytes.used + unusedAfter
+    const deletedBytes = bytes.remove + bytes.unreferenced
+    output.print(`\n${line('to repack:', blobs.repack, bytes.repack)}`)
+    output.print(line('this removes:', blobs.repackRemove, bytes.repackRemove))
+    output.print(line('to delete:', blobs.remove, deletedBytes))
+    output.print(line('total prune:', removedBlobs, deletedBytes + bytes.repackRemove))
+    if (bytes.uncompressed > 0)
+      output.print(`${'not yet compressed:'.padEnd(33)}${formatBytes(bytes.uncompressed)}`)
+    output.print(line('remaining:', totalBlobs - removedBlobs, remaining))
+    const share = formatPercent(unusedAfter, remaining)
+    output.print(`unused size after prune: ${formatBytes(unusedAfter)} (${share} of remaining size)\n`)
+  }
+
+  #printPacks({ packs }: PruneResult['stats']): void {
+    const output = this.#output
+    output.print(`totally used packs: ${ten(packs.used)}`, 2)
+    output.print(`partly used packs:  ${ten(packs.partlyUsed)}`, 2)
+    output.print(`unused packs:       ${ten(packs.unused)}\n`, 2)
+    output.print(`to keep:      ${ten(packs.keep)} packs`, 2)
+    output.print(`to repack:    ${ten(packs.repack)} packs`, 2)
+    output.print(`to delete:    ${ten(packs.remove)} packs`, 2)
+    if (packs.unreferenced > 0)
+      output.print(`to delete:    ${ten(packs.unreferenced)} unreferenced packs\n`, 2)
+  }
+}
+
+function titleOf(phase: PrunePhase, total: number): string | undefined {
+  switch (phase) {
+    case 'find-used':
+      return `loading all snapshots...\nfinding data that is still in use for ${total} snapshots`
+    case 'remove-unreferenced':
+      return 'deleting unreferenced packs'
+    case 'repack':
+      return 'repacking packs'
+    case 'rewrite-index':
+      return 'rebuilding index'
+    case 'remove-packs':
+      return `removing ${total} old packs`
+    case 'load-index':
+    case 'remove-index':
+      return undefined
+    default:
+      return phase satisfies never
+  }
+}
+
+function ten(count: number): string {
+  return String(count).padStart(10)
+}
+
+/** `to repack:            10 blobs / 2.863 MiB` */
+function line(title: string, blobs: number, bytes: number): string {
+  return `${title.padEnd(14)}${ten(blobs)} blobs / ${formatBytes(bytes)}`
 }
 
 /** restic has no JSON here; this is ours, in the manner of its other summaries. */
@@ -102,14 +161,11 @@ export function pruneSummary(result: PruneResult, dryRun: boolean): Record<strin
     bytes_duplicate: bytes.duplicate,
     bytes_repacked: bytes.repack,
     bytes_removed: bytes.remove + bytes.repackRemove + bytes.unreferenced,
+    bytes_uncompressed: bytes.uncompressed,
     packs_kept: packs.keep,
     packs_repacked: packs.repack,
     packs_removed: result.removedPacks.length,
     packs_unreferenced: result.removedUnreferencedPacks.length,
     failures: result.failures.length,
   }
-}
-
-function counted(count: number): string {
-  return `${count} blobs /`
 }

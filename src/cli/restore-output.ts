@@ -1,127 +1,168 @@
 /** What restore prints: progress, items, summary (command spec, "restore" and §3). */
 import {
   shortId,
+  type ItemError,
   type RestoredItem,
   type RestoreOptions,
   type RestoreProgress,
   type RestoreResult,
+  type SnapshotRecord,
 } from '../index.ts'
-import { omitZero } from './backup-output.ts'
-import type { CommandContext } from './context.ts'
-import { formatBytes, formatGoTime, formatPercent, formatSeconds, printable } from './format.ts'
-import { jsonIntervalMs } from './progress.ts'
+import { describeError } from './describe-error.ts'
+import { formatBytes, formatGoDuration, formatGoTime, formatPercent, formatSeconds } from './format.ts'
+import { omitZero, StatusReporter, type Output } from './output.ts'
+import { RateEstimator, remainingSeconds } from './rate.ts'
+import { quoteUnprintable } from './safe-text.ts'
 
-const ITEM_VERBOSITY = 3
-
-type Callbacks = Pick<RestoreOptions, 'onSnapshot' | 'onProgress' | 'onItem' | 'onError' | 'onVerifyStart'>
+type Callbacks = Pick<
+  RestoreOptions,
+  'onSnapshot' | 'onLoadIndex' | 'onProgress' | 'onItem' | 'onError' | 'onVerifyStart'
+>
 
 export class RestoreOutput {
-  readonly #context: CommandContext
+  readonly #output: Output
   readonly #target: string
-  readonly #startedMs = performance.now()
-  readonly #jsonIntervalMs: number
-  #lastJsonMs = 0
+  readonly #rate = new RateEstimator()
+  readonly #status: StatusReporter<RestoreProgress>
+  #bytesPerSecond = 0
+  #errorCount = 0
+  #last: RestoreProgress | undefined
+  #verifyStartedMs: number | undefined
 
-  constructor(context: CommandContext, target: string) {
-    this.#context = context
-    this.#target = target
-    this.#jsonIntervalMs = jsonIntervalMs(context.io.env)
+  constructor(output: Output, target: string) {
+    this.#output = output
+    this.#target = quoteUnprintable(target)
+    this.#status = new StatusReporter(output, {
+      text: (progress, seconds) => this.#statusText(progress, seconds),
+      json: (progress, seconds) => statusJson(progress, seconds),
+    })
   }
 
   callbacks(): Callbacks {
-    const context = this.#context
+    const output = this.#output
     return {
-      onSnapshot: ({ id, snapshot }) => {
-        const { paths, time, username, hostname } = snapshot
-        const what = `snapshot ${shortId(id)} of [${paths.map(printable).join(' ')}] at ${formatGoTime(time)} by ${username}@${hostname}`
-        context.print(`restoring ${what} to ${this.#target}`)
-      },
-      onProgress: context.verbosity === 0 ? undefined : (progress) => this.#status(progress),
-      onItem: context.verbosity >= ITEM_VERBOSITY ? (item) => this.#item(item) : undefined,
-      onError: ({ item, error }) => {
-        if (context.isJson) {
-          context.warnJson({
-            message_type: 'error',
-            error: { message: error.message },
-            during: 'restore',
-            item: printable(item),
-          })
-        } else {
-          context.warn(`ignoring error for ${printable(item)}: ${printable(error.message)}`)
-        }
-      },
-      onVerifyStart: () => context.print(`verifying files in ${this.#target}`),
+      onSnapshot: (record) => output.print(`restoring ${describe(record)} to ${this.#target}`),
+      onLoadIndex: output.counter('index files loaded', { terminalOnly: true }),
+      onProgress: (progress) => this.#update(progress),
+      onItem: output.verbosity >= 3 ? (item) => this.#item(item) : undefined,
+      onError: (error) => this.#error(error),
+      onVerifyStart: () => this.#verifyStarted(),
     }
   }
 
-  summary(result: RestoreResult, verified: boolean): void {
-    const context = this.#context
-    if (context.isJson) {
-      const { percent_done: _, ...fields } = this.#fields(result)
-      context.printJson({ message_type: 'summary', ...fields })
+  stop(): void {
+    this.#status.stop()
+  }
+
+  finish(result: RestoreResult): void {
+    this.stop()
+    if (this.#verifyStartedMs === undefined) {
+      this.#summary(result)
       return
     }
-    const skipped =
-      result.filesSkipped > 0
-        ? `, skipped ${result.filesSkipped} files/dirs ${formatBytes(result.bytesSkipped)}`
-        : ''
-    const deleted = result.filesDeleted > 0 ? `, deleted ${result.filesDeleted} files/dirs` : ''
-    const isComplete =
-      result.errorCount === 0 && result.filesRestored + result.filesSkipped >= result.filesTotal
-    const counts = isComplete
-      ? `${result.filesRestored} files/dirs (${formatBytes(result.bytesRestored)})`
-      : `${result.filesRestored} / ${result.filesTotal} files/dirs (${formatBytes(result.bytesRestored)} / ${formatBytes(result.bytesTotal)})`
-    context.print(
-      `Summary: Restored ${counts} in ${formatSeconds(result.durationSeconds)}${skipped}${deleted}`,
-    )
-    if (verified) context.print(`finished verifying ${result.filesVerified} files in ${this.#target}`)
+    const took = formatGoDuration(performance.now() - this.#verifyStartedMs)
+    this.#output.print(`finished verifying ${result.filesVerified} files in ${this.#target} (took ${took})`)
   }
 
-  #status(progress: RestoreProgress): void {
-    const context = this.#context
-    if (!context.isJson) {
-      context.progress.update(() => this.#statusText(progress))
+  /** The restore itself is done by now: its summary comes before what is said of the verification. */
+  #verifyStarted(): void {
+    if (this.#last !== undefined) this.#summary(this.#last)
+    this.stop()
+    this.#verifyStartedMs = performance.now()
+    this.#output.print(`verifying files in ${this.#target}`)
+  }
+
+  #update(progress: RestoreProgress): void {
+    this.#last = progress
+    this.#bytesPerSecond = this.#rate.update(progress.bytesRestored)
+    if (this.#verifyStartedMs === undefined) this.#status.update(withoutSkipped(progress))
+  }
+
+  #error({ item, error }: ItemError): void {
+    this.#errorCount += 1
+    const message = describeError(error)
+    this.#output.warnOf(`ignoring error for ${quoteUnprintable(item)}: ${message}`, {
+      message_type: 'error',
+      error: { message },
+      during: 'restore',
+      item,
+    })
+  }
+
+  #summary(result: RestoreProgress): void {
+    const progress = withoutSkipped(result)
+    const seconds = this.#status.elapsedSeconds
+    if (this.#output.isJson) {
+      const { percent_done: _, ...fields } = statusJson(progress, seconds)
+      this.#output.printJson({ message_type: 'summary', ...fields })
       return
     }
-    const now = performance.now()
-    if (now - this.#lastJsonMs < this.#jsonIntervalMs) return
-    this.#lastJsonMs = now
-    context.printJson({ message_type: 'status', ...this.#fields(progress) })
+    const { filesRestored, filesTotal, bytesRestored, bytesTotal } = progress
+    const isAll = filesRestored === filesTotal && bytesRestored === bytesTotal
+    const counts = isAll
+      ? `${filesTotal} files/dirs (${formatBytes(bytesTotal)})`
+      : `${filesRestored} / ${filesTotal} files/dirs (${formatBytes(bytesRestored)} / ${formatBytes(bytesTotal)})`
+    // Even with --quiet, as restic.
+    this.#output.printResult(`Summary: Restored ${counts} in ${formatSeconds(seconds)}${others(progress)}\n`)
   }
 
-  #statusText(progress: RestoreProgress): string {
-    const seconds = (performance.now() - this.#startedMs) / 1000
-    const rate = seconds > 0 ? `, ${formatBytes(Math.round(progress.bytesRestored / seconds))}/s` : ''
+  #statusText(progress: RestoreProgress, seconds: number): string {
+    const { filesRestored, filesTotal, bytesRestored, bytesTotal } = progress
+    const remaining = remainingSeconds(bytesTotal - bytesRestored, this.#bytesPerSecond)
+    const eta = remaining === undefined ? '' : ` ETA ${formatSeconds(remaining)}`
+    const errors = this.#errorCount === 0 ? '' : `, ${this.#errorCount} errors`
     return (
-      `[${formatSeconds(seconds)}] ${formatPercent(progress.bytesRestored, progress.bytesTotal)}  ` +
-      `${progress.filesRestored} files/dirs ${formatBytes(progress.bytesRestored)}, ` +
-      `total ${progress.filesTotal} files/dirs ${formatBytes(progress.bytesTotal)}${rate}`
+      `[${formatSeconds(seconds)}] ${formatPercent(bytesRestored, bytesTotal)}  ` +
+      `${filesRestored} files/dirs ${formatBytes(bytesRestored)}, ` +
+      `total ${filesTotal} files/dirs ${formatBytes(bytesTotal)}${others(progress)}${errors}, ` +
+      `${formatBytes(Math.round(this.#bytesPerSecond))}/s${eta}`
     )
-  }
-
-  #fields(progress: RestoreProgress): Record<string, number> {
-    return {
-      ...omitZero({ seconds_elapsed: Math.floor((performance.now() - this.#startedMs) / 1000) }),
-      percent_done: progress.bytesTotal > 0 ? Math.min(1, progress.bytesRestored / progress.bytesTotal) : 0,
-      ...omitZero({
-        total_files: progress.filesTotal,
-        files_restored: progress.filesRestored,
-        files_skipped: progress.filesSkipped,
-        files_deleted: progress.filesDeleted,
-        total_bytes: progress.bytesTotal,
-        bytes_restored: progress.bytesRestored,
-        bytes_skipped: progress.bytesSkipped,
-      }),
-    }
   }
 
   #item({ action, path, size, isDir }: RestoredItem): void {
-    const context = this.#context
-    if (context.isJson) {
-      context.printJson({ message_type: 'verbose_status', action, item: printable(path), size })
+    if (this.#output.isJson) {
+      this.#output.printJson({ message_type: 'verbose_status', action, item: path, size })
       return
     }
-    const suffix = !isDir && size > 0 ? ` with size ${formatBytes(size)}` : ''
-    context.print(`${action.padEnd(9)} ${printable(path)}${suffix}`, ITEM_VERBOSITY)
+    const suffix = isDir || action === 'deleted' || size === 0 ? '' : ` with size ${formatBytes(size)}`
+    this.#output.print(`${action.padEnd(9)} ${quoteUnprintable(path)}${suffix}`, 3)
   }
+}
+
+/** restic's totals leave out what is skipped. */
+function withoutSkipped(progress: RestoreProgress): RestoreProgress {
+  return {
+    ...progress,
+    filesTotal: progress.filesTotal - progress.filesSkipped,
+    bytesTotal: progress.bytesTotal - progress.bytesSkipped,
+  }
+}
+
+function statusJson(progress: RestoreProgress, seconds: number): Record<string, number> {
+  const { bytesTotal, bytesRestored } = progress
+  return {
+    ...omitZero({ seconds_elapsed: Math.floor(seconds) }),
+    percent_done: bytesTotal > 0 ? Math.min(1, bytesRestored / bytesTotal) : 0,
+    ...omitZero({
+      total_files: progress.filesTotal,
+      files_restored: progress.filesRestored,
+      files_skipped: progress.filesSkipped,
+      files_deleted: progress.filesDeleted,
+      total_bytes: bytesTotal,
+      bytes_restored: bytesRestored,
+      bytes_skipped: progress.bytesSkipped,
+    }),
+  }
+}
+
+function others({ filesSkipped, bytesSkipped, filesDeleted }: RestoreProgress): string {
+  const skipped = filesSkipped > 0 ? `, skipped ${filesSkipped} files/dirs ${formatBytes(bytesSkipped)}` : ''
+  return filesDeleted > 0 ? `${skipped}, deleted ${filesDeleted} files/dirs` : skipped
+}
+
+/** `snapshot a6b63e3c of [/srv/data] at 2026-11-23 02:46:26.77 +0000 UTC by root@vm` */
+function describe({ id, snapshot }: SnapshotRecord): string {
+  const { paths, time, username, hostname } = snapshot
+  const who = quoteUnprintable(`${username}@${hostname}`)
+  return `snapshot ${shortId(id)} of [${paths.map(quoteUnprintable).join(' ')}] at ${formatGoTime(time)} by ${who}`
 }

@@ -19,17 +19,17 @@ export function addFilterOptions(command: Command, hostFlags = '-H, --host <host
     .option('--path <path>', 'only snapshots of this absolute path (may be repeated)', collect)
 }
 
+/** An empty --host cancels the variable. */
 export function filterFrom(flags: FilterFlags, env: CliIo['env']): SnapshotFilter {
-  const fromEnv = env['RESTIC_HOST'] === undefined || env['RESTIC_HOST'] === '' ? [] : [env['RESTIC_HOST']]
+  const hosts = flags.host ?? [env['RESTIC_HOST'] ?? '']
   return {
-    // An empty --host cancels the variable.
-    hosts: (flags.host ?? fromEnv).filter((host) => host !== ''),
+    hosts: hosts.length === 1 && hosts[0] === '' ? [] : hosts,
     tags: (flags.tag ?? []).map(parseTagList),
     paths: flags.path ?? [],
   }
 }
 
-/** For commands that take `latest`: relative paths mean those of the working directory. */
+/** For commands on one snapshot: relative paths mean those of the working directory. */
 export function absolutePaths(filter: SnapshotFilter): SnapshotFilter {
   return { ...filter, paths: (filter.paths ?? []).map((path) => resolve(path)) }
 }

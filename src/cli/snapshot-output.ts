@@ -1,6 +1,15 @@
 /** Snapshots as tables and JSON, the same wherever they are shown (command spec, "snapshots"). */
-import { encodeSnapshot, shortId, type SnapshotGroup, type SnapshotRecord } from '../index.ts'
-import { formatBytes, formatLocalTime, printable, toJson } from './format.ts'
+import { existsSync } from 'node:fs'
+import {
+  compareTimes,
+  encodeSnapshot,
+  shortId,
+  type SnapshotGroup,
+  type SnapshotGroupKey,
+  type SnapshotRecord,
+} from '../index.ts'
+import { formatBytes, formatLocalTime, toJson } from './format.ts'
+import { quoteUnprintable } from './safe-text.ts'
 import { formatTable, type Column } from './table.ts'
 
 /** The stored JSON with paths sorted, and the snapshot's own IDs at the end. */
@@ -21,7 +30,8 @@ export function groupsJson(groups: readonly SnapshotGroup[]): string {
   return `[${texts.join(',')}]`
 }
 
-function nullIfEmpty(list: readonly string[]): readonly string[] | null {
+/** Go writes a list that was never filled as null. */
+export function nullIfEmpty<T>(list: readonly T[]): readonly T[] | null {
   return list.length === 0 ? null : list
 }
 
@@ -31,49 +41,68 @@ export interface SnapshotTableOptions {
   readonly reasons?: ReadonlyMap<string, readonly string[]> | undefined
 }
 
-/** @param records oldest first */
+/** The table, oldest snapshot first. */
 export function snapshotTable(
   records: readonly SnapshotRecord[],
   options: SnapshotTableOptions = {},
 ): string {
-  const { compact = false, reasons } = options
-  const tags: Column<SnapshotRecord> = {
-    title: 'Tags',
-    minWidth: compact ? 0 : 10,
-    cell: ({ snapshot }) => (compact ? snapshot.tags : [snapshot.tags.join(',')]),
-  }
+  const { compact = false } = options
+  const sorted = records.toSorted((a, b) => compareTimes(a.snapshot.time, b.snapshot.time))
+  const hasSize = sorted.some(({ snapshot }) => snapshot.summary !== undefined)
+  return formatTable(snapshotColumns(compact, hasSize, options.reasons), sorted, {
+    footer: [`Timestamps shown in ${zoneName()}`, `${sorted.length} snapshots`],
+    blankBetweenRows: !compact && sorted.some(({ snapshot }) => snapshot.paths.length > 1),
+  })
+}
+
+function snapshotColumns(
+  compact: boolean,
+  hasSize: boolean,
+  reasons: SnapshotTableOptions['reasons'],
+): Column<SnapshotRecord>[] {
   const columns: Column<SnapshotRecord>[] = [
     { title: 'ID', cell: ({ id }) => [shortId(id)] },
     { title: 'Time', cell: ({ snapshot }) => [formatLocalTime(snapshot.time)] },
-    { title: 'Host', minWidth: compact ? 0 : 10, cell: ({ snapshot }) => [snapshot.hostname] },
-    tags,
+    {
+      title: 'Host',
+      minWidth: compact ? 0 : 10,
+      cell: ({ snapshot }) => [quoteUnprintable(snapshot.hostname)],
+    },
+    { title: 'Tags', minWidth: compact ? 6 : 10, cell: ({ snapshot }) => tagLines(snapshot.tags, compact) },
   ]
   if (!compact) {
-    if (reasons !== undefined) columns.push({ title: 'Reasons', cell: ({ id }) => reasons.get(id) ?? [] })
-    columns.push({ title: 'Paths', cell: ({ snapshot }) => snapshot.paths.toSorted().map(printable) })
-  }
-  if (records.some(({ snapshot }) => snapshot.summary !== undefined)) {
+    if (reasons !== undefined)
+      columns.push({ title: 'Reasons', cell: ({ id }) => (reasons.get(id) ?? []).map(quoteUnprintable) })
     columns.push({
-      title: 'Size',
-      alignRight: true,
-      cell: ({ snapshot: { summary } }) => [
-        summary === undefined ? '' : formatBytes(summary.totalBytesProcessed),
-      ],
+      title: 'Paths',
+      cell: ({ snapshot }) => snapshot.paths.toSorted().map(quoteUnprintable),
     })
   }
-  const zone = process.env['TZ'] === undefined || process.env['TZ'] === '' ? 'local' : process.env['TZ']
-  return formatTable(columns, records, [
-    `Timestamps shown in ${zone === 'local' ? 'local time' : zone}`,
-    `${records.length} snapshots`,
-  ])
+  if (hasSize) columns.push({ title: 'Size', cell: ({ snapshot }) => [sizeOf(snapshot)] })
+  return columns
 }
 
-/** `snapshots for (host [vm], tags [x, y]):` */
-export function groupHeader({ key }: SnapshotGroup): string {
-  const parts = [
-    ...(key.hostname === '' ? [] : [`host [${key.hostname}]`]),
-    ...(key.tags.length === 0 ? [] : [`tags [${key.tags.join(', ')}]`]),
-    ...(key.paths.length === 0 ? [] : [`paths [${key.paths.join(', ')}]`]),
-  ]
-  return parts.length === 0 ? 'snapshots' : `snapshots for (${parts.join(', ')})`
+function tagLines(tags: readonly string[], compact: boolean): readonly string[] {
+  const quoted = tags.map(quoteUnprintable)
+  return compact ? quoted : [quoted.join(',')]
+}
+
+function sizeOf({ summary }: SnapshotRecord['snapshot']): string {
+  return summary === undefined ? '' : formatBytes(summary.totalBytesProcessed)
+}
+
+/** The name restic shows: that of TZ, or the machine's own zone without its name. */
+function zoneName(): string {
+  const name = process.env['TZ']?.replace(/^:/, '')
+  if (name === undefined) return existsSync('/etc/localtime') ? 'local time' : 'UTC'
+  return name === '' ? 'UTC' : name
+}
+
+/** `snapshots for (host [vm], tags [x, y]):`, or undefined where the group is that of everything. */
+export function groupHeader(key: SnapshotGroupKey): string | undefined {
+  const parts: string[] = []
+  if (key.hostname !== '') parts.push(`host [${quoteUnprintable(key.hostname)}]`)
+  if (key.tags.length > 0) parts.push(`tags [${key.tags.map(quoteUnprintable).join(', ')}]`)
+  if (key.paths.length > 0) parts.push(`paths [${key.paths.map(quoteUnprintable).join(', ')}]`)
+  return parts.length === 0 ? undefined : `snapshots for (${parts.join(', ')}):`
 }

@@ -1,15 +1,18 @@
 /** The output of a command as a stream to back up (`--stdin-from-command`). */
 import { spawn } from 'node:child_process'
-import { SourceError } from '../index.ts'
+import { describeError } from './describe-error.ts'
+import { EXIT_FAILURE, ExitError } from './exit-codes.ts'
 
-export interface StreamCommand {
-  readonly stream: AsyncIterable<Uint8Array>
-  /** @throws SourceError where the command failed: what it printed is then not to be trusted */
-  readonly finish: (this: void) => Promise<void>
-}
-
-/** @param onLine takes what the command prints on standard error, line by line */
-export function runStreamCommand(args: readonly string[], onLine: (text: string) => void): StreamCommand {
+/**
+ * Starts the command when it is first read from. The stream ends only where the command succeeded: what one printed
+ * that failed is not to be trusted, so no snapshot is made of it.
+ * @param onLine takes what the command prints on standard error, line by line
+ * @throws ExitError while reading
+ */
+export async function* runStreamCommand(
+  args: readonly string[],
+  onLine: (text: string) => void,
+): AsyncGenerator<Uint8Array> {
   const [program = '', ...rest] = args
   const child = spawn(program, rest, { stdio: ['inherit', 'pipe', 'pipe'] })
   let pending = ''
@@ -18,27 +21,20 @@ export function runStreamCommand(args: readonly string[], onLine: (text: string)
     pending = lines.pop() ?? ''
     for (const line of lines) onLine(`subprocess ${program}: ${line}`)
   })
-  const ended = new Promise<void>((resolve, reject) => {
-    child.on('error', (error) =>
-      reject(new SourceError(`command "${program}" cannot be started: ${error.message}`, { cause: error })),
-    )
+  const failure = new Promise<string | undefined>((resolve) => {
+    child.on('error', (error) => resolve(`unable to start command: ${describeError(error)}`))
     child.on('close', (code, signal) => {
       if (pending !== '') onLine(`subprocess ${program}: ${pending}`)
-      if (code === 0) resolve()
-      else
-        reject(
-          new SourceError(
-            `command "${program}" failed: ${code === null ? `signal ${signal ?? ''}` : `exit status ${code}`}`,
-          ),
-        )
+      const reason = code === null ? `signal: ${signal ?? ''}` : `exit status ${code}`
+      resolve(code === 0 ? undefined : `command "${program}" failed: ${reason}`)
     })
   })
-  ended.catch(() => undefined) // awaited below; not to be called unhandled meanwhile
-
-  /** The end of the stream is only reached where the command succeeded, so that no snapshot is made otherwise. */
-  async function* read(): AsyncGenerator<Uint8Array> {
+  try {
     for await (const chunk of child.stdout as AsyncIterable<Buffer>) yield chunk
-    await ended
+    const message = await failure
+    if (message !== undefined) throw new ExitError(EXIT_FAILURE, message)
+  } finally {
+    // Where reading stopped early, nobody wants the rest.
+    child.kill()
   }
-  return { stream: read(), finish: () => ended }
 }

@@ -1,0 +1,31 @@
+/** The commands there are. */
+import type { CommandModule } from './command.ts'
+
+interface CommandEntry {
+  readonly name: string
+  readonly description: string
+  readonly load: () => Promise<CommandModule>
+}
+
+export const COMMANDS: readonly CommandEntry[] = [
+  { name: 'init', description: 'make a new repository', load: () => import('./cmd-init.ts') },
+  {
+    name: 'backup',
+    description: 'make a snapshot of files and folders',
+    load: () => import('./cmd-backup.ts'),
+  },
+  { name: 'restore', description: 'restore files from a snapshot', load: () => import('./cmd-restore.ts') },
+  { name: 'snapshots', description: 'list snapshots', load: () => import('./cmd-snapshots.ts') },
+  {
+    name: 'list',
+    description: 'list snapshots, or the objects of one type',
+    load: () => import('./cmd-list.ts'),
+  },
+  { name: 'check', description: 'check the repository for errors', load: () => import('./cmd-check.ts') },
+  { name: 'forget', description: 'remove snapshots by a policy', load: () => import('./cmd-forget.ts') },
+  { name: 'prune', description: 'remove data no snapshot needs', load: () => import('./cmd-prune.ts') },
+  { name: 'key', description: 'manage keys (passwords)', load: () => import('./cmd-key.ts') },
+  { name: 'cat', description: 'print an object of the repository', load: () => import('./cmd-cat.ts') },
+  { name: 'unlock', description: 'remove stale locks', load: () => import('./cmd-unlock.ts') },
+  { name: 'version', description: 'print version information', load: () => import('./cmd-version.ts') },
+]

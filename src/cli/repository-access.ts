@@ -1,0 +1,85 @@
+/** Which repository is meant and how it is opened: flags, and the environment variables that stand in for them. */
+import { InvalidInputError } from '../index.ts'
+import type { GlobalOptions } from './global-options.ts'
+import type { CliIo } from './io.ts'
+import type { PasswordSource } from './password.ts'
+import { decodeText, readInputFile, trimSpace } from './text-file.ts'
+
+export interface RepositoryAccess {
+  readonly location?: string | undefined
+  readonly locationFile?: string | undefined
+  readonly password: PasswordSource
+  readonly keyHint?: string | undefined
+}
+
+/** `--from-…`: the second repository of a command that takes two. */
+export interface FromFlags {
+  readonly fromRepo?: string
+  readonly fromRepositoryFile?: string
+  readonly fromPasswordFile?: string
+  readonly fromPasswordCommand?: string
+  readonly fromKeyHint?: string
+  readonly fromInsecureNoPassword?: boolean
+}
+
+export function repositoryAccess(options: GlobalOptions, env: CliIo['env']): RepositoryAccess {
+  const variable = variables(env, 'RESTIC_')
+  return {
+    ...chooseLocation(options.repo, options.repositoryFile, variable),
+    password: {
+      file: options.passwordFile ?? variable('PASSWORD_FILE'),
+      command: options.passwordCommand ?? variable('PASSWORD_COMMAND'),
+      password: variable('PASSWORD'),
+      insecureNone: options.insecureNoPassword,
+    },
+    keyHint: options.keyHint ?? variable('KEY_HINT'),
+  }
+}
+
+export function fromRepositoryAccess(flags: FromFlags, env: CliIo['env']): RepositoryAccess {
+  const variable = variables(env, 'RESTIC_FROM_')
+  return {
+    ...chooseLocation(flags.fromRepo, flags.fromRepositoryFile, variable),
+    password: {
+      file: flags.fromPasswordFile ?? variable('PASSWORD_FILE'),
+      command: flags.fromPasswordCommand ?? variable('PASSWORD_COMMAND'),
+      password: variable('PASSWORD'),
+      insecureNone: flags.fromInsecureNoPassword,
+    },
+    keyHint: flags.fromKeyHint ?? variable('KEY_HINT'),
+  }
+}
+
+/** @throws InvalidInputError where no repository is named, or two are */
+export async function resolveLocation(
+  access: RepositoryAccess,
+  flags = '-r or --repository-file',
+): Promise<string> {
+  const { location, locationFile } = access
+  if (location !== undefined && locationFile !== undefined) {
+    throw new InvalidInputError(
+      `Options ${flags.replace(' or ', ' and ')} are mutually exclusive, please specify only one`,
+    )
+  }
+  if (location !== undefined) return location
+  if (locationFile === undefined) throw new InvalidInputError(`Please specify repository location (${flags})`)
+  return trimSpace(decodeText(await readInputFile(locationFile)))
+}
+
+/** A flag of either kind overrules both variables. */
+function chooseLocation(
+  location: string | undefined,
+  locationFile: string | undefined,
+  variable: (name: string) => string | undefined,
+): Pick<RepositoryAccess, 'location' | 'locationFile'> {
+  if (location !== undefined || locationFile !== undefined) return { location, locationFile }
+  return { location: variable('REPOSITORY'), locationFile: variable('REPOSITORY_FILE') }
+}
+
+/** Variables by the rest of their name; an empty one is none. */
+function variables(env: CliIo['env'], prefix: string): (name: string) => string | undefined {
+  return (name) => {
+    const value = env[prefix + name]
+    return value === '' ? undefined : value
+  }
+}
