@@ -16,16 +16,17 @@ export function propertyRuns(normal = 25, slow = 1000): { numRuns: number } {
   return { numRuns: isSlow ? slow : normal }
 }
 
-function binary(version: ResticVersion): string {
+/** Where this version's binary is expected. */
+export function resticBinary(version: ResticVersion): string {
   return join(process.env['RESTIC_BIN_DIR'] ?? join(PROJECT, '.cache', 'restic'), `restic-${version}`)
 }
 
 /** Whether tests can run this restic. Says so loudly where they cannot. */
 export function hasRestic(version: ResticVersion = '0.19.1'): boolean {
-  const isThere = existsSync(binary(version))
+  const isThere = existsSync(resticBinary(version))
   if (!isThere && process.env['CI'] === 'true')
-    throw new Error(`CI must have real restic: no ${binary(version)}`)
-  if (!isThere) process.stderr.write(`SKIPPED: no ${binary(version)}; set RESTIC_BIN_DIR\n`)
+    throw new Error(`CI must have real restic: no ${resticBinary(version)}`)
+  if (!isThere) process.stderr.write(`SKIPPED: no ${resticBinary(version)}; set RESTIC_BIN_DIR\n`)
   return isThere
 }
 
@@ -44,10 +45,11 @@ export function runRestic(
     readonly env?: Record<string, string>
   } = {},
 ): ResticRun {
-  const run = spawnSync(binary(options.version ?? '0.19.1'), ['--no-cache', ...args], {
+  const run = spawnSync(resticBinary(options.version ?? '0.19.1'), ['--no-cache', ...args], {
     encoding: 'utf8',
     cwd: options.cwd,
     maxBuffer: 1 << 28,
+    // The zone is the test's own: what it compares with runs in this process.
     env: { ...process.env, RESTIC_PASSWORD: TEST_PASSWORD, ...options.env },
   })
   if (run.error !== undefined) throw run.error

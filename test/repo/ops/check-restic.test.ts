@@ -105,7 +105,7 @@ describe.runIf(hasRestic())('check in restic', () => {
         })
         expect(verdictOf(await check(repository, { readData }))).toEqual(byRestic(readData))
       }),
-      propertyRuns(60, 1500),
+      propertyRuns(25, 1500),
     )
   })
 })

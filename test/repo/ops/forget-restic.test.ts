@@ -180,7 +180,7 @@ describe.runIf(hasRestic())('forget in restic', () => {
       fc.asyncProperty(anyOptions, async (options) => {
         expect(await byUs(options)).toEqual(byRestic(options))
       }),
-      propertyRuns(60, 2000),
+      propertyRuns(25, 2000),
     )
   })
 

@@ -114,7 +114,7 @@ describe.runIf(hasRestic())('patterns in restic', () => {
         const expected = included((path) => exclude(path).excluded)
         expect(includedByRestic(flag, patterns).toSorted()).toEqual(expected.toSorted())
       }),
-      propertyRuns(60, 2000),
+      propertyRuns(25, 2000),
     )
   })
 
@@ -128,7 +128,7 @@ describe.runIf(hasRestic())('patterns in restic', () => {
         fc.pre(isMalformed || !hasSpecialBeforeStar(candidate))
         expect(refuses(candidate)).toBe(isMalformed)
       }),
-      propertyRuns(60, 2000),
+      propertyRuns(25, 2000),
     )
   })
 })
