@@ -1,0 +1,43 @@
+/** Runs one command and measures the whole process. */
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { BIN, cleanEnvironment } from '../support/cli.ts'
+import { resticBinary } from '../support/real-restic.ts'
+
+export type Program = 'restic' | 'ours'
+export const PROGRAMS: readonly Program[] = ['restic', 'ours']
+export const RESTIC_VERSION = '0.19.1'
+
+export interface Measurement {
+  readonly wallSeconds: number
+  readonly cpuSeconds: number
+  readonly peakMib: number
+}
+
+export function commandOf(program: Program): readonly string[] {
+  return program === 'ours' ? [process.execPath, BIN] : [resticBinary(RESTIC_VERSION)]
+}
+
+/** @throws Error with the output of a command that fails */
+export function measure(program: Program, args: readonly string[], cwd?: string): Measurement {
+  return measureCommand([...commandOf(program), '--no-cache', ...args], cwd)
+}
+
+export function measureCommand(command: readonly string[], cwd?: string): Measurement {
+  const report = join(tmpdir(), `restic-ts-bench-${process.pid}`)
+  const started = performance.now()
+  // GNU time reports what the kernel counted of the ended process.
+  const run = spawnSync('/usr/bin/time', ['-q', '-o', report, '-f', '%U %S %M', ...command], {
+    cwd,
+    env: cleanEnvironment(),
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  })
+  const wallSeconds = (performance.now() - started) / 1000
+  if (run.error !== undefined) throw run.error
+  if (run.status !== 0) throw new Error(`${command.join(' ')} ended with ${run.status}: ${run.stderr}`)
+  const [user = 0, system = 0, kib = 0] = readFileSync(report, 'utf8').trim().split(' ').map(Number)
+  return { wallSeconds, cpuSeconds: user + system, peakMib: kib / 1024 }
+}
