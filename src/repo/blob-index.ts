@@ -34,6 +34,8 @@ export class BlobIndex {
   readonly #firstRows = new Uint32Column()
   /** Offsets of packs whose blobs do not lie end to end from 0: none but in damaged or foreign indexes. */
   readonly #irregularOffsets = new Map<number, Uint32Array>()
+  /** Of packs with trees, as far as they were asked for. */
+  readonly #packEnds = new Map<number, number>()
   readonly #scratch = new Uint8Array(ID_BYTES)
 
   get blobCount(): number {
@@ -156,6 +158,18 @@ export class BlobIndex {
   locationAt(row: number): BlobLocation {
     const pack = this.packOfRow(row)
     return { ...this.#blobAt(row, this.#offsetAt(row, pack)), packId: this.packIdAt(pack) }
+  }
+
+  /** Where the blobs of the pack that holds `row` end, as an offset in the pack. */
+  endOfPackOf(row: number): number {
+    const pack = this.packOfRow(row)
+    let end = this.#packEnds.get(pack)
+    if (end === undefined) {
+      const last = this.rowsOfPack(pack).end - 1
+      end = this.#offsetAt(last, pack) + this.lengthAt(last)
+      this.#packEnds.set(pack, end)
+    }
+    return end
   }
 
   /** Number of the pack that holds `row`, from 0 to `packCount` − 1. */

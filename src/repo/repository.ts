@@ -16,7 +16,7 @@ import {
   RepositoryExistsError,
   RepositoryNotFoundError,
 } from '../errors.ts'
-import { BlobIndex, type BlobLocation } from './blob-index.ts'
+import { BlobIndex } from './blob-index.ts'
 import { BlobWriter, type SavedBlob } from './blob-writer.ts'
 import { Codec } from './codec.ts'
 import type { CompressionMode } from './compression.ts'
@@ -30,6 +30,7 @@ import { loadIndexFiles, type LoadIndexOptions } from './index-loader.ts'
 import { acquireLock, type Lock, type LockStore } from './locks.ts'
 import { parsePackFile, readPackBlobs, readPackHeader, type BlobVisitor } from './pack-reader.ts'
 import { PackStore } from './pack-store.ts'
+import { TreeWindows } from './tree-windows.ts'
 import { listFiles, readHashed, resolvePrefix, writeHashed, type HashedFileType } from './unpacked.ts'
 
 export const DEFAULT_PACK_SIZE_BYTES: number = 16 << 20
@@ -90,6 +91,7 @@ export class Repository {
   readonly codec: Codec
   readonly #crypto: CryptoProvider
   readonly #masterKey: SealKey
+  readonly #treeWindows: TreeWindows
   #index = new BlobIndex()
   #indexLoaded = false
   #writer: { readonly blobs: BlobWriter; readonly packs: PackStore } | undefined
@@ -101,6 +103,7 @@ export class Repository {
     this.settings = settings
     this.#crypto = settings.crypto ?? nativeCrypto
     this.#masterKey = key.masterKey
+    this.#treeWindows = new TreeWindows(backend)
     this.codec = codecFor(config, key.masterKey, settings)
   }
 
@@ -235,12 +238,15 @@ export class Repository {
    */
   async loadBlob(type: BlobType, id: Id, signal?: AbortSignal): Promise<Uint8Array> {
     const rows = this.#index.rowsOf(type, id)
-    let failure: unknown = new NotFoundError(`${type} blob ${id} is not in the index`, {
-      hint: 'run `repair index`, then `check`',
-    })
+    if (rows.length === 0) {
+      throw new NotFoundError(`${type} blob ${id} is not in the index`, {
+        hint: 'run `repair index`, then `check`',
+      })
+    }
+    let failure: unknown
     for (const row of rows) {
       try {
-        return await this.#loadCopy(this.#index.locationAt(row), signal)
+        return await this.#loadCopy(row, signal)
       } catch (error) {
         const isDamage = error instanceof CorruptDataError || error instanceof FileNotFoundError
         if (!isDamage && !(error instanceof BackendError && !error.transient)) throw error
@@ -373,10 +379,15 @@ export class Repository {
     return this.#writer
   }
 
-  async #loadCopy(blob: BlobLocation, signal: AbortSignal | undefined): Promise<Uint8Array> {
+  async #loadCopy(row: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
+    const blob = this.#index.locationAt(row)
     const range = { offset: blob.offset, length: blob.length }
     try {
-      return this.codec.decodeBlob(blob, await this.readPack(blob.packId, range, signal))
+      const sealed =
+        blob.type === 'tree'
+          ? await this.#treeWindows.read(blob.packId, blob, this.#index.endOfPackOf(row), signal)
+          : await this.readPack(blob.packId, range, signal)
+      return this.codec.decodeBlob(blob, sealed)
     } catch (error) {
       if (!(error instanceof CorruptDataError)) throw error
       // Once more: the first answer may have been spoiled on its way.

@@ -40,6 +40,8 @@ export interface ForgetOptions extends OperationOptions<ForgetProgress> {
   readonly dryRun?: boolean | undefined
   /** Prune in the same lock, if any snapshot was removed and none could not be. */
   readonly prune?: Omit<PruneOptions, keyof OperationOptions | 'dryRun'> | undefined
+  /** Prune even if there was nothing to remove. */
+  readonly pruneAlways?: boolean | undefined
   /** Told what is going to be removed before it is. */
   readonly onDecision?: ((decision: ForgetDecision) => void) | undefined
   /** Time of the run; the clock unless given. */
@@ -154,8 +156,9 @@ async function withPrune(
   options: ForgetOptions,
   result: ForgetResult,
 ): Promise<ForgetResult> {
-  if (options.prune === undefined || result.removed.length === 0 || result.failures.length > 0) return result
-  const { signal, onProgress, onError, dryRun } = options
+  const { signal, onProgress, onError, dryRun, pruneAlways = false } = options
+  const isDue = (result.removed.length > 0 || pruneAlways) && result.failures.length === 0
+  if (options.prune === undefined || !isDue) return result
   const pruneOptions: PruneOptions = { ...options.prune, signal, onProgress, onError, dryRun }
   return { ...result, prune: await pruneLocked(repo, pruneOptions, new Set(result.removed)) }
 }

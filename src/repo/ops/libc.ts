@@ -11,11 +11,13 @@ export class SystemCallError extends Error {
   readonly code: string
   readonly errno: number
   readonly syscall: string
+  readonly path: string
 
   constructor(syscall: string, path: string, failure: { readonly code: string; readonly errno: number }) {
     super(`${failure.code}: ${syscall} '${path}'`)
     this.name = 'SystemCallError'
     this.syscall = syscall
+    this.path = path
     this.code = failure.code
     this.errno = failure.errno
   }
