@@ -20,6 +20,7 @@ export type ErrorCode =
   | 'SNAPSHOT_NOT_FOUND'
   | 'SOURCE'
   | 'UNSUPPORTED'
+  | 'WORKER'
   | 'WRONG_PASSWORD'
 
 /** What every error may carry besides its message. */
@@ -49,13 +50,24 @@ export class AbortedError extends ResticError {
   }
 }
 
-/** The store could not do what it was asked to. `transient` says that the same call may succeed later. */
+/** What a BackendError may carry besides. */
+export interface BackendErrorDetails extends ErrorDetails {
+  readonly transient?: boolean
+  readonly retryAfterMs?: number | undefined
+}
+
+/**
+ * The store could not do what it was asked to. `transient` says that the same call may succeed later, `retryAfterMs`
+ * that the store wants to be left alone until then.
+ */
 export class BackendError extends ResticError {
   readonly code = 'BACKEND'
   readonly transient: boolean
-  constructor(message: string, details: ErrorDetails & { readonly transient?: boolean } = {}) {
+  readonly retryAfterMs: number | undefined
+  constructor(message: string, details: BackendErrorDetails = {}) {
     super(message, details)
     this.transient = details.transient ?? false
+    this.retryAfterMs = details.retryAfterMs
   }
 }
 
@@ -127,6 +139,11 @@ export class SourceError extends ResticError {
 /** A repository version, key function or feature this library does not know, or a missing native module. */
 export class UnsupportedError extends ResticError {
   readonly code = 'UNSUPPORTED'
+}
+
+/** A worker thread broke down. Nothing it did not report is relied on; what it stored is only unused data. */
+export class WorkerError extends ResticError {
+  readonly code = 'WORKER'
 }
 
 /** No key file opens with the password given. */

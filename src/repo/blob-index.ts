@@ -9,8 +9,8 @@ import type { PackedBlob, BlobType } from './format/pack-header.ts'
 import { idFromBytes, idToBytes, type Id } from './format/id.ts'
 import { scanIndexFile } from './format/index-file.ts'
 import { CorruptDataError } from '../errors.ts'
-import { ID_BYTES, IdTable } from './id-table.ts'
-import { Uint32Column } from './uint32-column.ts'
+import { ID_BYTES, IdTable, type SharedIdTable } from './id-table.ts'
+import { Uint32Column, type SharedColumn } from './uint32-column.ts'
 
 /** Where one copy of a blob lies. `length` counts stored bytes; `uncompressedLength` is 0 where stored plain. */
 export interface BlobLocation extends PackedBlob {
@@ -25,6 +25,31 @@ const TREE_BIT = 0x8000_0000
 const LENGTH_MASK = 0x7fff_ffff
 
 const SEAL_OVERHEAD = 32
+
+/** The blobs an index knows, for other threads. */
+export interface SharedBlobs {
+  readonly ids: SharedIdTable
+  readonly lengths: SharedColumn
+}
+
+/** Which blobs an index of another thread knew when it was shared. */
+export class BlobLookup {
+  readonly #ids: IdTable
+  readonly #lengths: Uint32Column
+
+  constructor(shared: SharedBlobs) {
+    this.#ids = new IdTable(shared.ids)
+    this.#lengths = new Uint32Column(shared.lengths)
+  }
+
+  /** @param id 32 raw bytes */
+  has(type: BlobType, id: Uint8Array): boolean {
+    const isTree = type === 'tree'
+    let row = this.#ids.find(id)
+    while (row >= 0 && this.#lengths.at(row) >= TREE_BIT !== isTree) row = this.#ids.findNext(id, row)
+    return row >= 0
+  }
+}
 
 export class BlobIndex {
   readonly #blobs = new IdTable()
@@ -44,6 +69,11 @@ export class BlobIndex {
 
   get packCount(): number {
     return this.#packs.size
+  }
+
+  /** What other threads need to look blobs up. */
+  share(): SharedBlobs {
+    return { ids: this.#blobs.share(), lengths: this.#lengths.share() }
   }
 
   /** Adds a pack with its blobs in any order. Conflicting contents are added as another pack of the same ID. */

@@ -28,6 +28,10 @@ export interface BlobWriterOptions {
   /** Whether a blob is stored already or in a pack handed out before. */
   readonly isKnown: (type: BlobType, id: Id) => boolean
   readonly onPack: (pack: FinishedPack) => void
+  /** Open packs of each type; 2 by default. */
+  readonly openPacks?: number
+  /** Memory for the next pack. */
+  readonly takeBuffer?: () => Uint8Array | undefined
   /** A number in [0, 1): which open pack gets the next blob. */
   readonly random?: () => number
 }
@@ -79,8 +83,9 @@ export class BlobWriter {
   }
 
   #append(type: BlobType, add: (builder: PackBuilder) => PackedBlob): SavedBlob {
-    const slot = Math.floor(this.#random() * OPEN_PACKS_PER_TYPE)
-    const builder = (this.#open[type][slot] ??= new PackBuilder(type, this.#options.codec))
+    const { codec, takeBuffer, openPacks = OPEN_PACKS_PER_TYPE } = this.#options
+    const slot = Math.floor(this.#random() * openPacks)
+    const builder = (this.#open[type][slot] ??= new PackBuilder(type, codec, takeBuffer?.()))
     const blob = add(builder)
     let packedLength = blob.length + headerEntrySize(blob)
     if (builder.length >= this.#options.packSizeBytes || builder.isHeaderFull) {

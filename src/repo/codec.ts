@@ -4,7 +4,7 @@
  * relied on, unless the caller gave that up.
  */
 import type { CryptoProvider } from '../crypto/provider.ts'
-import { open, seal, sealInto, SEAL_OVERHEAD, type SealKey } from '../crypto/seal.ts'
+import { open, openInto, seal, sealInto, SEAL_OVERHEAD, type SealKey } from '../crypto/seal.ts'
 import { CorruptDataError } from '../errors.ts'
 import { createZstd, type CompressionMode, type Zstd } from './compression.ts'
 import { idFromBytes, type Id } from './format/id.ts'
@@ -39,6 +39,9 @@ export class Codec {
   readonly #key: SealKey
   readonly #options: CodecOptions
   #zstd: Zstd | undefined
+  /** For checking what was encoded: nothing in them outlives the check. */
+  readonly #opened = new Scratch()
+  readonly #decompressed = new Scratch()
 
   constructor(options: CodecOptions) {
     this.crypto = options.crypto
@@ -68,7 +71,7 @@ export class Codec {
       ? this.#encodeCompressed(plaintext, destination)
       : this.#encodePlain(plaintext, destination)
     if (this.#options.extraVerify)
-      this.decodeBlob({ type, id, offset: 0, ...lengths }, destination.subarray(0, lengths.length))
+      this.#verify({ type, id, offset: 0, ...lengths }, destination.subarray(0, lengths.length))
     return lengths
   }
 
@@ -86,12 +89,29 @@ export class Codec {
    * @throws CorruptDataError naming the blob where MAC, compression or hash is wrong
    */
   decodeBlob(blob: PackedBlob, sealed: Uint8Array): Uint8Array {
+    return this.#decode(blob, sealed, { opened: NEW_MEMORY, decompressed: NEW_MEMORY })
+  }
+
+  #verify(blob: PackedBlob, sealed: Uint8Array): void {
+    this.#decode(blob, sealed, { opened: this.#opened, decompressed: this.#decompressed })
+  }
+
+  #decode(
+    blob: PackedBlob,
+    sealed: Uint8Array,
+    memory: { readonly opened: Memory; readonly decompressed: Memory },
+  ): Uint8Array {
     const what = `${blob.type} blob ${blob.id}`
-    let plaintext: Uint8Array
+    if (sealed.length < SEAL_OVERHEAD) throw new CorruptDataError(what, `${sealed.length} bytes are too few`)
+    let plaintext = (blob.uncompressedLength === 0 ? memory.opened : this.#opened).take(
+      sealed.length - SEAL_OVERHEAD,
+    )
     try {
-      plaintext = open(this.crypto, this.#key, sealed)
+      openInto(this.crypto, this.#key, sealed, plaintext)
       if (blob.uncompressedLength !== 0) {
-        plaintext = this.#compressor().decompressExact(plaintext, blob.uncompressedLength)
+        const compressed = plaintext
+        plaintext = memory.decompressed.take(blob.uncompressedLength)
+        this.#compressor().decompressInto(plaintext, compressed)
       }
     } catch (error) {
       if (error instanceof CorruptDataError) throw new CorruptDataError(what, error.message, { cause: error })
@@ -172,5 +192,21 @@ export class Codec {
   #compressor(): Zstd {
     this.#zstd ??= createZstd(this.#options.compression)
     return this.#zstd
+  }
+}
+
+interface Memory {
+  take(length: number): Uint8Array
+}
+
+const NEW_MEMORY: Memory = { take: (length) => new Uint8Array(length) }
+
+/** Memory that is used again and again. */
+class Scratch implements Memory {
+  #bytes = new Uint8Array(0)
+
+  take(length: number): Uint8Array {
+    if (this.#bytes.length < length) this.#bytes = new Uint8Array(length)
+    return this.#bytes.subarray(0, length)
   }
 }

@@ -18,10 +18,10 @@ export interface Zstd {
   /** Compresses `source` into `destination` (at least `bound` long); the compressed length. */
   compressInto(destination: Uint8Array, source: Uint8Array): number
   /**
-   * Decompresses what must be exactly `length` bytes.
+   * Decompresses what must fill `destination` exactly.
    * @throws CorruptDataError
    */
-  decompressExact(source: Uint8Array, length: number): Uint8Array
+  decompressInto(destination: Uint8Array, source: Uint8Array): void
   /**
    * Decompresses a frame of unknown length, `maxLength` at most.
    * @throws CorruptDataError
@@ -87,17 +87,16 @@ class NapiZstd implements Zstd {
     return this.#compressor.compress2(destination, source)
   }
 
-  decompressExact(source: Uint8Array, length: number): Uint8Array {
-    const destination = new Uint8Array(length)
+  decompressInto(destination: Uint8Array, source: Uint8Array): void {
     let produced: number
     try {
       produced = this.#decompressor.decompress(destination, source)
     } catch (error) {
       throw new CorruptDataError('compressed data', messageOf(error), { cause: error })
     }
+    const { length } = destination
     if (produced !== length)
       throw new CorruptDataError('compressed data', `holds ${produced} bytes, not ${length}`)
-    return destination
   }
 
   decompress(source: Uint8Array, maxLength: number): Uint8Array {
@@ -147,12 +146,13 @@ class ZlibZstd implements Zstd {
     return compressed.length
   }
 
-  decompressExact(source: Uint8Array, length: number): Uint8Array {
+  decompressInto(destination: Uint8Array, source: Uint8Array): void {
+    const { length } = destination
     const plain = this.decompress(source, length)
     if (plain.length !== length) {
       throw new CorruptDataError('compressed data', `holds ${plain.length} bytes, not ${length}`)
     }
-    return plain
+    destination.set(plain)
   }
 
   decompress(source: Uint8Array, maxLength: number): Uint8Array {

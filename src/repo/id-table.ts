@@ -1,27 +1,42 @@
 /**
  * Rows keyed by 32-byte IDs, many millions of them: the IDs lie in segments of a typed array in the order they were
  * added, and an open-addressing hash table of row numbers points at them. No object per row.
+ * Other threads can read along: rows added after `share` are none of theirs.
  * Budget: 32 bytes for the ID and 4 / load bytes for the slot (load between 0.4 and 0.8), so 37 to 42 bytes a row.
  */
+import { allocateShared } from './shared-memory.ts'
 
 export const ID_BYTES = 32
 const SEGMENT_SHIFT = 15
 const SEGMENT_ROWS = 1 << SEGMENT_SHIFT
 const SEGMENT_MASK = SEGMENT_ROWS - 1
 const MAX_LOAD = 0.8
+const MIN_CAPACITY = 1024
+
+/** A table's rows so far, for other threads. */
+export interface SharedIdTable {
+  readonly segments: readonly Uint8Array[]
+  readonly slots: Uint32Array
+  readonly size: number
+}
 
 /** A table whose rows may share an ID: `find` gives the first, `findNext` the ones after it. */
 export class IdTable {
-  readonly #segments: Uint8Array[] = []
+  readonly #segments: Uint8Array[]
   #slots: Uint32Array
   #mask: number
-  #size = 0
+  #size: number
 
-  constructor(expectedRows = 1024) {
-    let capacity = 1024
-    while (capacity * MAX_LOAD < expectedRows) capacity *= 2
-    this.#slots = new Uint32Array(capacity)
-    this.#mask = capacity - 1
+  /** @param shared what another thread's `share` gave: to be read only */
+  constructor(shared: SharedIdTable = { segments: [], slots: allocateSlots(MIN_CAPACITY), size: 0 }) {
+    this.#segments = [...shared.segments]
+    this.#slots = shared.slots
+    this.#mask = shared.slots.length - 1
+    this.#size = shared.size
+  }
+
+  share(): SharedIdTable {
+    return { segments: this.#segments, slots: this.#slots, size: this.#size }
   }
 
   /** Rows added so far; rows are numbered from 0. */
@@ -35,7 +50,7 @@ export class IdTable {
     if ((row + 1) / this.#slots.length > MAX_LOAD) this.#grow()
     let segment = this.#segments[row >>> SEGMENT_SHIFT]
     if (segment === undefined) {
-      segment = new Uint8Array(SEGMENT_ROWS * ID_BYTES)
+      segment = new Uint8Array(allocateShared(SEGMENT_ROWS * ID_BYTES))
       this.#segments.push(segment)
     }
     const target = (row & SEGMENT_MASK) * ID_BYTES
@@ -81,6 +96,8 @@ export class IdTable {
     for (let slot = hashOf(bytes, offset) & mask; ; slot = (slot + 1) & mask) {
       const row = (slots[slot] ?? 0) - 1
       if (row < 0) return -1
+      // Added by the owner since this thread got its share.
+      if (row >= this.#size) continue
       if (!passed) passed = row === after
       else if (this.#equals(row, bytes, offset)) return row
     }
@@ -101,12 +118,16 @@ export class IdTable {
   }
 
   #grow(): void {
-    this.#slots = new Uint32Array(this.#slots.length * 2)
+    this.#slots = allocateSlots(this.#slots.length * 2)
     this.#mask = this.#slots.length - 1
     for (let row = 0; row < this.#size; row++) {
       this.#insert(row, hashOf(this.#segment(row), (row & SEGMENT_MASK) * ID_BYTES))
     }
   }
+}
+
+function allocateSlots(capacity: number): Uint32Array {
+  return new Uint32Array(allocateShared(capacity * 4))
 }
 
 /** IDs are SHA-256 sums, so any four of their bytes are as good a hash as any. */

@@ -30,15 +30,17 @@ const MAX_HEADER_BYTES = 8 << 20
 export class PackBuilder {
   readonly type: BlobType
   readonly #codec: Codec
-  #buffer = new Uint8Array(INITIAL_BYTES)
+  #buffer: Uint8Array
   #length = 0
   #headerBytes = 0
   readonly #blobs: PackedBlob[] = []
   readonly #ids = new Set<Id>()
 
-  constructor(type: BlobType, codec: Codec) {
+  /** @param buffer memory of an earlier pack that is not needed any more */
+  constructor(type: BlobType, codec: Codec, buffer: Uint8Array = new Uint8Array(INITIAL_BYTES)) {
     this.type = type
     this.#codec = codec
+    this.#buffer = buffer
   }
 
   /** Bytes of sealed blobs so far. */

@@ -40,14 +40,22 @@ export class PackStore {
     return this.#failed
   }
 
-  /** Starts storing a pack. Call `ready` before making the next one: it bounds the packs in memory. */
-  submit(pack: FinishedPack): void {
+  /**
+   * Starts storing a pack. Call `ready` before making the next one: it bounds the packs in memory.
+   * @returns resolves when its bytes are not needed any more, stored or not
+   */
+  submit(pack: FinishedPack): Promise<void> {
     const upload = this.#store(pack).catch((error: unknown) => {
       this.#failure ??= error
       this.#failed = true
     })
     this.#uploads.add(upload)
-    void upload.then(() => this.#uploads.delete(upload))
+    return this.#forget(upload)
+  }
+
+  /** Whether `ready` has something to wait for or to tell. */
+  get isBusy(): boolean {
+    return this.#failed || this.#uploads.size >= this.#options.backend.connections
   }
 
   /** Resolves when another pack may be made. @throws what storing an earlier pack came to */
@@ -67,6 +75,11 @@ export class PackStore {
     this.#throwFailure()
     await this.#saveIndex()
     this.#throwFailure()
+  }
+
+  async #forget(upload: Promise<void>): Promise<void> {
+    await upload
+    this.#uploads.delete(upload)
   }
 
   async #store(pack: FinishedPack): Promise<void> {

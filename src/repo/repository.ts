@@ -28,6 +28,7 @@ import { parseTree, type Node } from './format/tree.ts'
 import { addKey, searchKey, type KeyStore, type OpenedKey } from './keys.ts'
 import { loadIndexFiles, type LoadIndexOptions } from './index-loader.ts'
 import { acquireLock, type Lock, type LockStore } from './locks.ts'
+import type { FinishedPack } from './pack-builder.ts'
 import { parsePackFile, readPackBlobs, readPackHeader, type BlobVisitor } from './pack-reader.ts'
 import { PackStore } from './pack-store.ts'
 import { TreeWindows } from './tree-windows.ts'
@@ -53,6 +54,8 @@ export interface RepositorySettings {
   readonly crypto?: CryptoProvider | undefined
   /** Take no locks (for stores that cannot be written to). Ignored by operations that write. */
   readonly noLock?: boolean | undefined
+  /** Worker threads an operation may start; as many as there are processors by default, none with 0. */
+  readonly workers?: number | undefined
   /** How long to wait for another process's lock, in ms. */
   readonly retryLockMs?: number | undefined
   readonly onNotice?: ((notice: Notice) => void) | undefined
@@ -91,7 +94,7 @@ export class Repository {
   readonly codec: Codec
   readonly #crypto: CryptoProvider
   readonly #masterKey: SealKey
-  readonly #treeWindows: TreeWindows
+  #treeWindows: TreeWindows
   #index = new BlobIndex()
   #indexLoaded = false
   #writer: { readonly blobs: BlobWriter; readonly packs: PackStore } | undefined
@@ -217,9 +220,10 @@ export class Repository {
     this.#indexLoaded = true
   }
 
-  /** Forgets the index, so that the next `loadIndex` reads the store again. */
+  /** Forgets the index and trees read, so that the store is read again. */
   discardIndex(): void {
     this.#index = new BlobIndex()
+    this.#treeWindows = new TreeWindows(this.backend)
     this.#indexLoaded = false
   }
 
@@ -297,12 +301,25 @@ export class Repository {
       codec: this.codec,
       packSizeBytes: this.settings.packSizeBytes ?? DEFAULT_PACK_SIZE_BYTES,
       isKnown: (type, id) => this.#index.has(type, id),
-      onPack: (pack) => {
-        this.#index.addPack(pack.id, pack.blobs)
-        packs.submit(pack)
-      },
+      onPack: (pack) => void this.storePack(pack),
     })
     this.#writer = { blobs, packs }
+  }
+
+  /**
+   * Takes a pack that is ready, whoever made it. Wait for `storing` before making the next one.
+   * @returns resolves when its bytes are not needed any more; what went wrong, `storing` and `flush` tell
+   */
+  storePack(pack: FinishedPack): Promise<void> {
+    const { packs } = this.#writing()
+    this.#index.addPack(pack.id, pack.blobs)
+    return packs.submit(pack)
+  }
+
+  /** Resolves when the store can take another pack; undefined where it can at once. @throws as storing did */
+  storing(): Promise<void> | undefined {
+    const { packs } = this.#writing()
+    return packs.isBusy ? packs.ready() : undefined
   }
 
   /** Saves a blob unless the repository has it, waiting while the store is behind. */

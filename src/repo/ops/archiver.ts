@@ -24,7 +24,9 @@ import {
 } from './backup-statistics.ts'
 import { sortedChildren, type TargetTree } from './backup-targets.ts'
 import { ChunkBuffer } from './chunk-buffer.ts'
+import { ContentSaver, type SavedContent } from './content-saver.ts'
 import type { ItemError, Pacer } from './operation.ts'
+import { LoadedTree, NO_TREE, type PreviousTree } from './previous-tree.ts'
 
 /** A file or folder that is done. `path` is the one within the snapshot; folders end with a slash. */
 export interface ArchivedItem extends ItemStatistics {
@@ -39,6 +41,8 @@ export interface ArchiverOptions {
   readonly source: BackupSource
   readonly filter: BackupFilter
   readonly pacer: Pacer
+  /** Saves the content of files on threads; without one it is done here, one file after the other. */
+  readonly saver?: ContentSaver | undefined
   readonly signal?: AbortSignal | undefined
   readonly withAtime: boolean
   readonly ignoreInode: boolean
@@ -55,16 +59,30 @@ export interface ArchiverOptions {
 /** What becomes of an entry: a node, or nothing (excluded, vanished, failed and reported). */
 type Saved = Node | undefined
 
+/** An entry whose content is being saved while the walk goes on. */
+class Deferred {
+  readonly done: Promise<Saved>
+
+  constructor(done: Promise<Saved>) {
+    this.done = done
+    // Its folder waits for it, but only when it is through with the other entries.
+    done.catch(() => undefined)
+  }
+}
+
+type Outcome = Saved | Deferred
+
 export class Archiver {
   readonly statistics: BackupStatistics = emptyBackupStatistics()
   readonly #options: ArchiverOptions
-  readonly #chunks: ChunkBuffer
+  #chunks: ChunkBuffer | undefined
+  /** What ended the run while the walk was elsewhere. */
+  #failure: { readonly error: unknown } | undefined
   /** With `dryRun`: blobs that would have been saved by now. */
   readonly #imagined = new Set<string>()
 
   constructor(options: ArchiverOptions) {
     this.#options = options
-    this.#chunks = new ChunkBuffer(new Chunker(options.repository.config.chunkerPolynomial))
   }
 
   /**
@@ -75,7 +93,9 @@ export class Archiver {
    */
   async archive(targets: TargetTree, parentTree: Id | undefined): Promise<Id> {
     const previous = await this.#loadParent('/', parentTree)
-    const { nodes } = await this.#saveLevel('/', targets, previous)
+    const outcomes = await this.#saveLevel('/', targets, previous)
+    await this.#options.saver?.finish()
+    const nodes = await settle(outcomes)
     if (nodes.length === 0) throw new SourceError('unable to save snapshot: snapshot is empty')
     const item = emptyItemStatistics()
     const root = await this.#saveTree(nodes, item)
@@ -84,24 +104,20 @@ export class Archiver {
   }
 
   /** The entries of one level above or at the targets. */
-  async #saveLevel(
-    snapshotPath: string,
-    level: TargetTree,
-    previous: PreviousTree,
-  ): Promise<{ nodes: Node[] }> {
-    const nodes: Node[] = []
+  async #saveLevel(snapshotPath: string, level: TargetTree, previous: PreviousTree): Promise<Outcome[]> {
+    const outcomes: Outcome[] = []
     for (const [name, child] of sortedChildren(level)) {
       throwIfAborted(this.#options.signal)
       const path = posix.join(snapshotPath, name)
-      const node =
+      const outcome =
         child.path === undefined
           ? await this.#guard(path, () => this.#saveUpperFolder(path, name, child, previous.find(name)))
           : await this.#guard(child.path, () =>
               this.#saveEntry(path, name, child.path ?? '', previous.find(name), child.explicit),
             )
-      if (node !== undefined) nodes.push(node)
+      if (outcome !== undefined) outcomes.push(outcome)
     }
-    return { nodes }
+    return outcomes
   }
 
   /** A folder on the way to a target: only what leads to targets is in it. */
@@ -110,7 +126,7 @@ export class Archiver {
     name: string,
     level: TargetTree,
     previous: Node | undefined,
-  ): Promise<Saved> {
+  ): Promise<Outcome> {
     const started = performance.now()
     const metadataPath = level.metadataPath ?? path
     const { source } = this.#options
@@ -119,8 +135,8 @@ export class Archiver {
     if (target.stat.kind !== 'dir') throw new SourceError(`path is not a directory: ${metadataPath}`)
     const node = this.#toNode(target.path, name, target.stat, true)
     const oldTree = await this.#loadParent(path, previous?.subtree ?? undefined)
-    const { nodes } = await this.#saveLevel(path, level, oldTree)
-    return this.#finishFolder(path, { ...node, subtree: null }, nodes, { previous, started })
+    const outcomes = await this.#saveLevel(path, level, oldTree)
+    return this.#finishFolder(path, { ...node, subtree: null }, outcomes, { previous, started })
   }
 
   // oxlint-disable-next-line max-params -- the five facts of an entry; an object for each would be garbage
@@ -130,9 +146,10 @@ export class Archiver {
     target: string,
     previous: Node | undefined,
     explicit: boolean,
-  ): Promise<Saved> {
+  ): Promise<Outcome> {
     const { source, filter, pacer } = this.#options
     if (pacer.isDue) await pacer.pause()
+    if (this.#failure !== undefined) throw this.#failure.error
     const absolute = source.absolute(target)
     if (!explicit && !filter.selectByName(absolute)) return undefined
     let stat: SourceStat
@@ -161,12 +178,12 @@ export class Archiver {
     name: string,
     target: string,
     known: { readonly stat: SourceStat; readonly previous: Node | undefined },
-  ): Promise<Saved> {
+  ): Promise<Outcome> {
     const started = performance.now()
     const node = this.#toNode(target, name, known.stat, false)
     const names = this.#options.source.listNames(target)
     const oldTree = await this.#loadParent(path, known.previous?.subtree ?? undefined)
-    const nodes: Node[] = []
+    const outcomes: Outcome[] = []
     let lastName: string | undefined
     for (const entry of names) {
       throwIfAborted(this.#options.signal)
@@ -176,21 +193,25 @@ export class Archiver {
       const saved = await this.#guard(entryTarget, () =>
         this.#saveEntry(posix.join(path, entry), entry, entryTarget, oldTree.find(entry), false),
       )
-      if (saved !== undefined) nodes.push(saved)
+      if (saved !== undefined) outcomes.push(saved)
     }
-    return this.#finishFolder(path, node, nodes, { previous: known.previous, started })
+    return this.#finishFolder(path, node, outcomes, { previous: known.previous, started })
   }
 
   async #finishFolder(
     path: string,
     node: Node,
-    nodes: readonly Node[],
+    outcomes: readonly Outcome[],
     from: { readonly previous: Node | undefined; readonly started: number },
-  ): Promise<Node> {
-    const item = emptyItemStatistics()
-    const saved: Node = { ...node, subtree: await this.#saveTree(nodes, item) }
-    this.#track(`${path}/`, saved, { ...from, item })
-    return saved
+  ): Promise<Outcome> {
+    const finish = async (): Promise<Node> => {
+      const item = emptyItemStatistics()
+      const saved: Node = { ...node, subtree: await this.#saveTree(await settle(outcomes), item) }
+      this.#track(`${path}/`, saved, { ...from, item })
+      return saved
+    }
+    const isDone = outcomes.every((outcome) => !(outcome instanceof Deferred))
+    return isDone ? finish() : new Deferred(finish())
   }
 
   async #saveFile(
@@ -198,10 +219,10 @@ export class Archiver {
     name: string,
     target: string,
     known: { readonly stat: SourceStat; readonly previous: Node | undefined },
-  ): Promise<Saved> {
+  ): Promise<Outcome> {
     const started = performance.now()
     const { previous, stat } = known
-    const { source, repository } = this.#options
+    const { source, repository, saver, onStartFile } = this.#options
     if (previous !== undefined && this.#isUnchanged(stat, previous)) {
       const content = previous.content ?? []
       if (content.every((id) => repository.hasBlob('data', id))) {
@@ -215,26 +236,71 @@ export class Archiver {
       )
       this.#options.onError({ item: source.absolute(target), during: 'archival', error: lost })
     }
-    this.#options.onStartFile(path)
-    const file = source.open(target)
-    try {
-      if (file.stat.kind !== 'file')
-        throw new SourceError(`file "${target}" changed type, refusing to archive`)
-      const node = this.#toNode(target, name, file.stat, false)
-      const item = emptyItemStatistics()
-      const { content, size } = await this.#saveContent(file, item)
+    onStartFile(path)
+    const finish = (node: Node, { content, size, item }: SavedContent): Node => {
       const saved: Node = { ...node, content, size }
       this.#track(path, saved, { previous, started, item })
       return saved
+    }
+    const fingerprint = source.fingerprint?.(stat)
+    if (saver === undefined || fingerprint === undefined || !ContentSaver.isSmall(stat.size))
+      return this.#saveOpened(target, name, finish)
+    await saver.ready()
+    const node = this.#toNode(target, name, stat, false)
+    const saving = saver.saveSmall(target, stat.size, fingerprint).then((content) => {
+      if (content === undefined) return this.#saveHere(target, name, finish)
+      this.#options.onBytes(content.size)
+      return finish(node, content)
+    })
+    return new Deferred(saving)
+  }
+
+  /** A large file, or one that other threads cannot open. */
+  async #saveOpened(target: string, name: string, finish: FinishFile): Promise<Outcome> {
+    const { source, saver, pacer, onBytes } = this.#options
+    if (saver === undefined) return this.#saveHere(target, name, finish)
+    const file = this.#open(source, target)
+    const { fd } = file
+    if (fd === undefined) {
+      file.close()
+      return this.#saveHere(target, name, finish)
+    }
+    try {
+      const node = this.#toNode(target, name, file.stat, false)
+      const { saved } = await saver.saveLarge({ ...file, fd }, (bytes) => {
+        onBytes(bytes)
+        return pacer.isDue ? pacer.pause() : undefined
+      })
+      return new Deferred(saved.then((content) => finish(node, content)).finally(() => file.close()))
+    } catch (error) {
+      file.close()
+      throw error
+    }
+  }
+
+  /** Reads and saves a file on this thread. */
+  async #saveHere(target: string, name: string, finish: FinishFile): Promise<Node> {
+    const file = this.#open(this.#options.source, target)
+    try {
+      const node = this.#toNode(target, name, file.stat, false)
+      return finish(node, await this.#saveContent(file))
     } finally {
       file.close()
     }
   }
 
-  async #saveContent(file: SourceFile, item: ItemStatistics): Promise<{ content: Id[]; size: number }> {
-    const chunks = this.#chunks
+  #open(source: BackupSource, target: string): SourceFile {
+    const file = source.open(target)
+    if (file.stat.kind === 'file') return file
+    file.close()
+    throw new SourceError(`file "${target}" changed type, refusing to archive`)
+  }
+
+  async #saveContent(file: SourceFile): Promise<SavedContent> {
+    const item = emptyItemStatistics()
     const content: Id[] = []
     let size = 0
+    const chunks = this.#chunkBuffer()
     chunks.reset()
     for (;;) {
       const reading = file.read(chunks.room())
@@ -250,7 +316,16 @@ export class Archiver {
     }
     const rest = chunks.rest()
     if (rest !== undefined) content.push(await this.#saveData(rest, item))
-    return { content, size }
+    return { content, size, item }
+  }
+
+  /** Beside threads several files may be read here at once, but few ever are: those that changed under our eyes. */
+  #chunkBuffer(): ChunkBuffer {
+    const create = (): ChunkBuffer =>
+      new ChunkBuffer(new Chunker(this.#options.repository.config.chunkerPolynomial))
+    if (this.#options.saver !== undefined) return create()
+    this.#chunks ??= create()
+    return this.#chunks
   }
 
   async #saveData(chunk: Uint8Array, item: ItemStatistics): Promise<Id> {
@@ -307,20 +382,12 @@ export class Archiver {
     return withAtime ? node : { ...node, atime: node.mtime }
   }
 
-  #track(
-    path: string,
-    node: Node,
-    from: { readonly previous: Node | undefined; readonly started: number; readonly item: ItemStatistics },
-  ): void {
+  #track(path: string, node: Node, from: ItemOrigin & { readonly previous: Node | undefined }): void {
     this.#trackAs(path, node, actionFor(from.previous, node), from)
   }
 
-  #trackAs(
-    path: string,
-    node: Node,
-    action: ItemAction,
-    from: { readonly started: number; readonly item: ItemStatistics },
-  ): void {
+  // oxlint-disable-next-line max-params -- called for every entry: an object each would be garbage
+  #trackAs(path: string, node: Node, action: ItemAction, from: ItemOrigin): void {
     addItemStatistics(this.statistics, from.item)
     countNode(this.statistics, node, action)
     const { onItem } = this.#options
@@ -330,14 +397,22 @@ export class Archiver {
   }
 
   /** An entry that fails is reported and left out; what fails the repository or stops the run goes up. */
-  async #guard(item: string, save: () => Promise<Saved>): Promise<Saved> {
+  async #guard(item: string, save: () => Promise<Outcome>): Promise<Outcome> {
     try {
-      return await save()
+      const outcome = await save()
+      if (!(outcome instanceof Deferred)) return outcome
+      return new Deferred(outcome.done.catch((error: unknown) => this.#leaveOut(item, error)))
     } catch (error) {
-      if (!isItemFailure(error)) throw error
-      this.#options.onError({ item: this.#options.source.absolute(item), during: 'archival', error })
-      return undefined
+      return this.#leaveOut(item, error)
     }
+  }
+
+  #leaveOut(item: string, error: unknown): undefined {
+    if (!isItemFailure(error)) {
+      this.#failure ??= { error }
+      throw error
+    }
+    this.#options.onError({ item: this.#options.source.absolute(item), during: 'archival', error })
   }
 
   /** A parent tree that cannot be read costs time, not data: everything below is read again. */
@@ -358,23 +433,21 @@ export class Archiver {
   }
 }
 
-/** The parent snapshot's nodes of one folder, asked for in ascending order of names. */
-interface PreviousTree {
-  find(name: string): Node | undefined
+interface ItemOrigin {
+  readonly started: number
+  readonly item: ItemStatistics
 }
 
-const NO_TREE: PreviousTree = { find: () => undefined }
+type FinishFile = (node: Node, content: SavedContent) => Node
 
-class LoadedTree implements PreviousTree {
-  readonly #nodes: Map<string, Node>
-
-  constructor(nodes: readonly Node[]) {
-    this.#nodes = new Map(nodes.map((node) => [node.name, node]))
+/** The nodes of a folder once all are done, in their order. */
+async function settle(outcomes: readonly Outcome[]): Promise<Node[]> {
+  const nodes: Node[] = []
+  for (const outcome of outcomes) {
+    const saved = outcome instanceof Deferred ? await outcome.done : outcome
+    if (saved !== undefined) nodes.push(saved)
   }
-
-  find(name: string): Node | undefined {
-    return this.#nodes.get(name)
-  }
+  return nodes
 }
 
 /** Trouble of the source concerns one entry; trouble of the repository concerns everything. */

@@ -17,6 +17,8 @@ export interface SourceStat {
 /** A file open for reading. */
 export interface SourceFile {
   readonly stat: SourceStat
+  /** For other threads to read by position; undefined where only `read` reads it. */
+  readonly fd?: number
   /** Fills `target` from its start; the bytes read, 0 at the end. */
   read(target: Uint8Array): number | Promise<number>
   close(): void
@@ -37,6 +39,8 @@ export interface BackupSource {
   toNode(path: string, name: string, stat: SourceStat, options: ToNodeOptions): Node
   /** Opens a regular file without following a symlink. */
   open(path: string): SourceFile
+  /** Numbers that change when the file does; undefined where other threads cannot open it. */
+  fingerprint?(stat: SourceStat): readonly bigint[]
   isMissing(error: unknown): boolean
   /** The absolute form of a path, as excludes and messages use it. */
   absolute(path: string): string

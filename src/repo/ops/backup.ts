@@ -16,6 +16,7 @@ import { scanTargets, type ScanTotals } from './backup-scan.ts'
 import { StreamSource, type BackupSource } from './backup-source.ts'
 import type { BackupStatistics } from './backup-statistics.ts'
 import { buildTargetTree, cleanPath, resolveTargets, type TargetTree } from './backup-targets.ts'
+import { ContentSaver } from './content-saver.ts'
 import { LocalSource } from './local-source.ts'
 import { Pacer, type ItemError } from './operation.ts'
 import type { GroupBy } from './snapshot-groups.ts'
@@ -139,15 +140,24 @@ class BackupRun {
 
     const list = (path: string): string[] => this.#source.listNames(path)
     const tree = buildTargetTree(resolveTargets(targets, list), list)
-    const archiver = this.#createArchiver(targets)
     const dryRun = this.#options.dryRun === true
+    const saver =
+      dryRun || input !== undefined
+        ? undefined
+        : new ContentSaver({ repository: this.#repository, signal: this.#signal })
+    const archiver = this.#createArchiver(targets, saver)
     if (!dryRun) {
       this.#repository.startWriting({
         signal: this.#signal,
         onStored: (bytes) => (this.#bytesStored += bytes),
       })
     }
-    const root = await this.#archive(archiver, tree, parent)
+    let root: Id
+    try {
+      root = await this.#archive(archiver, tree, parent)
+    } finally {
+      await saver?.close()
+    }
     // A stream is all or nothing: half a dump must not pass for a backup.
     if (input !== undefined && this.#errorCount > 0)
       throw new SourceError('the stream could not be read, no snapshot was made')
@@ -176,7 +186,7 @@ class BackupRun {
     return new StreamSource({ path: input.filename, stream: input.stream, time: this.#time, uid, gid })
   }
 
-  #createArchiver(targets: readonly string[]): Archiver {
+  #createArchiver(targets: readonly string[], saver: ContentSaver | undefined): Archiver {
     const { onProgress } = this.#options
     const pacer = new Pacer(this.#signal, () => onProgress && this.#report(archiver))
     const archiver: Archiver = new Archiver({
@@ -184,6 +194,7 @@ class BackupRun {
       source: this.#source,
       filter: this.#createFilter(targets),
       pacer,
+      saver,
       signal: this.#signal,
       withAtime: this.#options.withAtime === true,
       ignoreInode: this.#options.ignoreInode === true,

@@ -4,10 +4,8 @@
  */
 import {
   closeSync,
-  constants,
   fstatSync,
   lstatSync,
-  openSync,
   readdirSync,
   readlinkSync,
   readSync,
@@ -24,7 +22,9 @@ import type { ExtendedAttribute, Node, NodeType } from '../format/tree.ts'
 import { createAccountNames } from './account-names.ts'
 import type { BackupSource, SourceFile, SourceStat, ToNodeOptions } from './backup-source.ts'
 import { loadLibc, SystemCallError } from './libc.ts'
+import { fingerprintOf } from './file-fingerprint.ts'
 import { nativePath } from './native-path.ts'
+import { openQuietly } from './quiet-open.ts'
 
 const S_IFMT = 0o170000
 const KINDS: Readonly<Record<number, SourceStat['kind']>> = {
@@ -42,9 +42,6 @@ const NODE_TYPES: Readonly<Record<number, NodeType>> = {
   0o020000: 'chardev',
   0o010000: 'fifo',
 }
-/** O_NONBLOCK: what was a file a moment ago may be a fifo now, and opening one would wait for a writer. */
-const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-const O_NOATIME = process.platform === 'linux' ? 0o1000000 : 0
 /** The file system has no such attributes, or this one went away: nothing is missing from the backup. */
 const NO_XATTR_CODES = new Set(['ENOTSUP', 'EOPNOTSUPP', 'ENODATA', 'ENOATTR', 'EPERM'])
 const NANOSECONDS = 1_000_000_000n
@@ -113,11 +110,16 @@ export class LocalSource implements BackupSource {
     const fd = openQuietly(native)
     try {
       const stat = describe(fstatSync(fd, { bigint: true }))
-      return { stat, read: (target) => readSync(fd, target), close: () => closeSync(fd) }
+      return { stat, fd, read: (target) => readSync(fd, target), close: () => closeSync(fd) }
     } catch (error) {
       closeSync(fd)
       throw error
     }
+  }
+
+  fingerprint(stat: SourceStat): readonly bigint[] {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+    return fingerprintOf((stat as LocalStat).stats)
   }
 
   isMissing(error: unknown): boolean {
@@ -148,17 +150,6 @@ export class LocalSource implements BackupSource {
       }
     }
     return attributes
-  }
-}
-
-/** Reading for a backup should not show as use, where the system lets us say so: to the owner and root. */
-function openQuietly(path: string | Buffer): number {
-  try {
-    return openSync(path, OPEN_FLAGS | O_NOATIME)
-  } catch (error) {
-    if (O_NOATIME === 0 || !(error instanceof Error) || !('code' in error) || error.code !== 'EPERM')
-      throw error
-    return openSync(path, OPEN_FLAGS)
   }
 }
 

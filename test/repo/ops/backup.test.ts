@@ -235,7 +235,7 @@ describe('a backup', () => {
       isScanFinished: true,
       totals: { files: 20, bytes: 10_000_000 },
     })
-    expect(seen.length).toBeGreaterThan(2)
+    expect(seen.length).toBeGreaterThanOrEqual(2)
   })
 })
 
@@ -344,12 +344,13 @@ describe('odd entries', () => {
   })
 
   it('what vanishes between listing and reading is passed over in silence', async () => {
-    put('a')
+    mkdirSync(join(folder, 'a'))
     put('z-gone')
     const errors: ItemError[] = []
     const result = await run({
       onError: (error) => errors.push(error),
-      onItem: ({ path }) => path.endsWith('/a') && rmSync(join(folder, 'z-gone')),
+      // An empty folder is done when the walk leaves it.
+      onItem: ({ path }) => path.endsWith('/a/') && rmSync(join(folder, 'z-gone')),
     })
     expect(errors).toEqual([])
     expect(await paths(result)).toEqual(['a'])

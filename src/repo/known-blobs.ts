@@ -1,0 +1,38 @@
+/** Which data blobs need not be stored: those of the index as it was loaded, and those some thread has claimed since. */
+import { BlobLookup, type SharedBlobs } from './blob-index.ts'
+import { idToBytes, type Id } from './format/id.ts'
+import { allocateClaims, IdClaims, type SharedClaims } from './id-claims.ts'
+
+/** What another thread needs to know the same. */
+export interface SharedKnownBlobs {
+  readonly stored: SharedBlobs
+  readonly claims: readonly SharedClaims[]
+}
+
+export class KnownBlobs {
+  readonly #stored: BlobLookup
+  readonly #claims: IdClaims
+
+  constructor(shared: SharedKnownBlobs) {
+    this.#stored = new BlobLookup(shared.stored)
+    this.#claims = new IdClaims(shared.claims)
+  }
+
+  /** False where the caller is the one to store this data blob. */
+  isKnownOrClaim(id: Id): boolean {
+    const bytes = idToBytes(id)
+    return this.#stored.has('data', bytes) || !this.#claims.claim(bytes)
+  }
+
+  /** Another table of claims where the last one fills up: to be given to `addClaims` of every other thread. */
+  grow(): SharedClaims | undefined {
+    if (!this.#claims.isFillingUp) return undefined
+    const table = allocateClaims(this.#claims.tableCount)
+    this.#claims.addTable(table)
+    return table
+  }
+
+  addClaims(table: SharedClaims): void {
+    this.#claims.addTable(table)
+  }
+}

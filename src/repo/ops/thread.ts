@@ -1,0 +1,5 @@
+/** What a worker thread runs. */
+import { serveTasks } from '../worker-thread.ts'
+import { TASKS } from './threads.ts'
+
+serveTasks(TASKS)

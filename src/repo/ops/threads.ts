@@ -1,0 +1,50 @@
+/** The tasks that worker threads can do, and how an operation gets its threads. */
+import { existsSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { DEFAULT_PACK_SIZE_BYTES, type Repository } from '../repository.ts'
+import type { SharedKnownBlobs } from '../known-blobs.ts'
+import type { FinishedPack } from '../pack-builder.ts'
+import { WorkerPool, type TaskTable } from '../worker-pool.ts'
+import { finishPacks, saveChunk, saveFiles } from './save-files-task.ts'
+
+export interface Tasks extends TaskTable {
+  readonly saveFiles: typeof saveFiles
+  readonly saveChunk: typeof saveChunk
+  readonly finishPacks: typeof finishPacks
+}
+
+export const TASKS: Tasks = { saveFiles, saveChunk, finishPacks }
+
+export interface ThreadOptions {
+  readonly known?: SharedKnownBlobs | undefined
+  readonly onPack?: ((pack: FinishedPack) => Promise<void>) | undefined
+  /** Work so small that threads would cost more than they bring is done without them. */
+  readonly isSmall?: boolean | undefined
+}
+
+/** Threads for one operation, as many as the repository's settings say. Close them in the end. */
+export function startThreads(repository: Repository, options: ThreadOptions): WorkerPool<Tasks> {
+  const { settings } = repository
+  return new WorkerPool({
+    count: options.isSmall === true ? 0 : (settings.workers ?? availableParallelism()),
+    entry: findEntry(),
+    tasks: TASKS,
+    setup: {
+      provider: settings.crypto?.name ?? 'native',
+      key: repository.masterKey,
+      version: repository.config.version,
+      compression: settings.compression ?? 'auto',
+      extraVerify: settings.extraVerify ?? true,
+      packSizeBytes: settings.packSizeBytes ?? DEFAULT_PACK_SIZE_BYTES,
+      known: options.known,
+    },
+    onPack: options.onPack,
+  })
+}
+
+/** The compiled module; there is none where the sources are run as they are or bundled into one file. */
+function findEntry(): URL | undefined {
+  const entry = new URL('./thread.js', import.meta.url)
+  return entry.protocol === 'file:' && existsSync(fileURLToPath(entry)) ? entry : undefined
+}

@@ -1,0 +1,34 @@
+/** The other end of the worker pool: runs tasks on a worker thread, one after another. */
+import { parentPort, workerData } from 'node:worker_threads'
+import { ThreadContext, type ThreadSetup } from './thread-context.ts'
+import type { TaskTable, WorkerReply, WorkerRequest } from './worker-pool.ts'
+
+/** Serves the thread's parent until that ends it. */
+export function serveTasks(tasks: TaskTable): void {
+  const port = parentPort
+  if (port === null) throw new Error('this module runs on a worker thread only')
+  const send = (reply: WorkerReply, transfer: readonly ArrayBufferLike[] = []): void => {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- packs never lie in shared memory
+    port.postMessage(reply, transfer as ArrayBuffer[])
+  }
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what the pool sends
+  const context = new ThreadContext(workerData as ThreadSetup, (pack) =>
+    send({ kind: 'pack', pack }, [pack.bytes.buffer]),
+  )
+  port.on('message', (request: WorkerRequest) => {
+    if (request.kind === 'claims') {
+      context.addClaims(request.table)
+      return
+    }
+    if (request.kind === 'buffer') {
+      context.reuse(new Uint8Array(request.buffer))
+      return
+    }
+    const { number, name, input } = request
+    try {
+      send({ kind: 'result', number, output: tasks[name]?.(context, input) })
+    } catch (error) {
+      send({ kind: 'failure', number, error: error instanceof Error ? error : new Error(String(error)) })
+    }
+  })
+}
