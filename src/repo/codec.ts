@@ -39,7 +39,7 @@ export class Codec {
   readonly #key: SealKey
   readonly #options: CodecOptions
   #zstd: Zstd | undefined
-  /** For checking what was encoded: nothing in them outlives the check. */
+  /** For what nobody keeps. */
   readonly #opened = new Scratch()
   readonly #decompressed = new Scratch()
 
@@ -71,7 +71,7 @@ export class Codec {
       ? this.#encodeCompressed(plaintext, destination)
       : this.#encodePlain(plaintext, destination)
     if (this.#options.extraVerify)
-      this.#verify({ type, id, offset: 0, ...lengths }, destination.subarray(0, lengths.length))
+      this.decodeToScratch({ type, id, offset: 0, ...lengths }, destination.subarray(0, lengths.length))
     return lengths
   }
 
@@ -92,8 +92,9 @@ export class Codec {
     return this.#decode(blob, sealed, { opened: NEW_MEMORY, decompressed: NEW_MEMORY })
   }
 
-  #verify(blob: PackedBlob, sealed: Uint8Array): void {
-    this.#decode(blob, sealed, { opened: this.#opened, decompressed: this.#decompressed })
+  /** As `decodeBlob`, to memory of this codec: valid until the next call. */
+  decodeToScratch(blob: PackedBlob, sealed: Uint8Array): Uint8Array {
+    return this.#decode(blob, sealed, { opened: this.#opened, decompressed: this.#decompressed })
   }
 
   #decode(

@@ -29,7 +29,7 @@ import { addKey, searchKey, type KeyStore, type OpenedKey } from './keys.ts'
 import { loadIndexFiles, type LoadIndexOptions } from './index-loader.ts'
 import { acquireLock, type Lock, type LockStore } from './locks.ts'
 import type { FinishedPack } from './pack-builder.ts'
-import { parsePackFile, readPackBlobs, readPackHeader, type BlobVisitor } from './pack-reader.ts'
+import { parsePackFile, readPackHeader, readPackParts, type PackPart } from './pack-reader.ts'
 import { PackStore } from './pack-store.ts'
 import { TreeWindows } from './tree-windows.ts'
 import { listFiles, readHashed, resolvePrefix, writeHashed, type HashedFileType } from './unpacked.ts'
@@ -280,13 +280,9 @@ export class Repository {
     return parsePackFile(this.codec, packId, bytes)
   }
 
-  /** Fetches and decodes some blobs of one pack in as few reads as pay. `blobs` must be ordered by offset. */
-  readPackBlobs(
-    packId: Id,
-    blobs: readonly PackedBlob[],
-    options: { readonly visit: BlobVisitor; readonly signal?: AbortSignal | undefined },
-  ): Promise<void> {
-    return readPackBlobs(this, packId, blobs, options)
+  /** Fetches some blobs of one pack, undecoded, in as few reads as pay. `blobs` must be ordered by offset. */
+  readPackParts(packId: Id, blobs: readonly PackedBlob[], signal?: AbortSignal): AsyncIterable<PackPart> {
+    return readPackParts(this.backend, packId, blobs, { signal })
   }
 
   /** Starts a run of `saveBlob` calls that `flush` ends. Packs are stored as they fill up. */
@@ -334,14 +330,6 @@ export class Repository {
   async copyBlob(type: BlobType, plaintext: Uint8Array, id: Id): Promise<SavedBlob> {
     const { blobs, packs } = this.#writing()
     const saved = blobs.saveAgain(type, plaintext, id)
-    await packs.ready()
-    return saved
-  }
-
-  /** As `copyBlob`, for a blob just read and checked whose stored bytes can stay as they are. */
-  async copySealedBlob(blob: PackedBlob, sealed: Uint8Array): Promise<SavedBlob> {
-    const { blobs, packs } = this.#writing()
-    const saved = blobs.saveSealed(blob, sealed)
     await packs.ready()
     return saved
   }

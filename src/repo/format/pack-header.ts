@@ -31,6 +31,11 @@ const TREE_FLAG = 1
 const COMPRESSED_FLAG = 2
 const WHAT = 'pack header'
 
+/** Bytes a blob has when it is decoded. */
+export function plaintextLengthOf(blob: PackedBlob): number {
+  return blob.uncompressedLength === 0 ? blob.length - SEAL_OVERHEAD_BYTES : blob.uncompressedLength
+}
+
 /** Bytes of a blob's entry in the header. */
 export function headerEntrySize(blob: PackedBlob): number {
   return blob.uncompressedLength === 0 ? PLAIN_ENTRY_BYTES : COMPRESSED_ENTRY_BYTES

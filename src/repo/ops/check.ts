@@ -9,6 +9,7 @@ import type { Bitmap } from '../bitmap.ts'
 import type { Id } from '../format/id.ts'
 import { forEachParallel } from '../parallel.ts'
 import type { Repository } from '../repository.ts'
+import type { WorkerPool } from '../worker-pool.ts'
 import { checkIndex, checkPacks } from './check-index.ts'
 import { checkPack } from './check-pack.ts'
 import { CheckReport, type CheckError, type CheckHint } from './check-report.ts'
@@ -16,6 +17,7 @@ import { selectPacks, validateSubset, type ReadDataSubset } from './check-subset
 import { checkTrees, type CheckedTrees } from './check-trees.ts'
 import type { ItemError } from './operation.ts'
 import { findSnapshots, isEmptyFilter, type SnapshotFilter, type SnapshotRecord } from './snapshots.ts'
+import { startThreads, type Tasks } from './threads.ts'
 
 /** What a check is busy with. Units of `done`: index files, packs, snapshots, packs read. */
 export interface CheckProgress {
@@ -61,6 +63,8 @@ export interface CheckResult {
 
 /** Stored bytes of packs in memory at once. Packs are read whole, and can be set to 128 MiB each. */
 const READING_BYTES_MAX = 256 * 1024 * 1024
+/** Fewer are checked before threads have started. */
+const FEW_PACKS = 3
 
 /**
  * Checks a repository under an exclusive lock (none where the repository was opened with `noLock`).
@@ -153,15 +157,20 @@ class Check {
     const limit = Math.min(this.#repo.backend.connections, Math.floor(READING_BYTES_MAX / largest))
     const progress = this.#progress('read-data')
     progress(0, packs.length)
-    await forEachParallel(packs, Math.max(1, limit), async (pack) => {
-      throwIfAborted(signal)
-      await this.#readPack(pack)
-      progress(++this.#counts.readPackCount, packs.length)
-    })
+    const threads = startThreads(this.#repo, { isSmall: packs.length < FEW_PACKS })
+    try {
+      await forEachParallel(packs, Math.max(1, limit), async (pack) => {
+        throwIfAborted(signal)
+        await this.#readPack(pack, threads)
+        progress(++this.#counts.readPackCount, packs.length)
+      })
+    } finally {
+      await threads.close()
+    }
   }
 
-  async #readPack(pack: number): Promise<void> {
-    const problem = await checkPack(this.#repo, pack, this.#options.signal)
+  async #readPack(pack: number, threads: WorkerPool<Tasks>): Promise<void> {
+    const problem = await checkPack(this.#repo, pack, { threads, signal: this.#options.signal })
     if (problem === undefined) return
     const id = this.#repo.index.packIdAt(pack)
     if (problem.isBroken) this.#report.brokenPack('pack-data', id, problem.message)

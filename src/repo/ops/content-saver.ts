@@ -3,7 +3,7 @@
  * meanwhile; how far it may get ahead is bounded by the pool's queues and the store's.
  */
 import { Chunker } from '../../chunker/chunker.ts'
-import { SourceError, throwIfAborted } from '../../errors.ts'
+import { throwIfAborted } from '../../errors.ts'
 import { idFromBytes, parseId, type Id } from '../format/id.ts'
 import { allocateClaims } from '../id-claims.ts'
 import type { Repository } from '../repository.ts'
@@ -11,7 +11,8 @@ import type { WorkerPool } from '../worker-pool.ts'
 import type { SourceFile } from './backup-source.ts'
 import { emptyItemStatistics, type ItemStatistics } from './backup-statistics.ts'
 import { FINGERPRINT_LENGTH } from './file-fingerprint.ts'
-import { CHANGED, FAILED, SMALL_FILE_BYTES, type SaveChunkOutput, type SaveFilesOutput, type SystemFailure } from './save-files-task.ts' // prettier-ignore
+import { CHANGED, FAILED, SMALL_FILE_BYTES, type SaveChunkOutput, type SaveFilesOutput } from './save-files-task.ts' // prettier-ignore
+import { systemErrorOf } from './system-failure.ts'
 import { startThreads, type Tasks } from './threads.ts'
 
 const BATCH_FILES = 128
@@ -162,7 +163,7 @@ export class ContentSaver {
       const { ids, added, failures } = await saving
       for (const [i, file] of batch.entries()) {
         const failure = failures.get(i)
-        if (failure !== undefined) file.reject(systemError(failure))
+        if (failure !== undefined) file.reject(systemErrorOf(failure))
         else file.resolve(savedSmall(ids, i, added[i] ?? FAILED, file.size))
       }
     } catch (error) {
@@ -188,7 +189,7 @@ async function joinChunks(chunks: readonly Promise<SaveChunkOutput>[]): Promise<
   const item = emptyItemStatistics()
   let size = 0
   for (const chunk of await Promise.all(chunks)) {
-    if (chunk.failure !== undefined) throw systemError(chunk.failure)
+    if (chunk.failure !== undefined) throw systemErrorOf(chunk.failure)
     if (chunk.length === 0) continue
     content.push(parseId(chunk.id))
     size += chunk.length
@@ -198,9 +199,4 @@ async function joinChunks(chunks: readonly Promise<SaveChunkOutput>[]): Promise<
     item.dataSizeInRepo += chunk.added
   }
   return { content, size, item }
-}
-
-/** As the system call threw it on its thread. */
-function systemError({ message, code, syscall, path }: SystemFailure): Error {
-  return Object.assign(new SourceError(message), { errno: code, syscall, path })
 }

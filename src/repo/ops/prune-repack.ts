@@ -2,11 +2,11 @@
 
 import { RepositoryDamagedError } from '../../errors.ts'
 import type { Bitmap } from '../bitmap.ts'
-import type { PackedBlob } from '../format/pack-header.ts'
-import type { ReadBlob } from '../pack-reader.ts'
 import { forEachParallel } from '../parallel.ts'
 import type { Repository } from '../repository.ts'
+import type { WorkerPool } from '../worker-pool.ts'
 import type { PrunePlan } from './prune-plan.ts'
+import { startThreads, type Tasks } from './threads.ts'
 
 export interface RepackOptions {
   readonly signal?: AbortSignal | undefined
@@ -15,6 +15,8 @@ export interface RepackOptions {
 
 /** Packs read at once: each may hold 32 MiB of stored bytes in memory. */
 const READS_AT_ONCE_MAX = 4
+/** Fewer are copied before threads have started. */
+const FEW_BLOBS = 200
 
 /**
  * Copies `plan.blobsToCopy` into new packs, pack by pack, and indexes those. Empties that bitmap on the way.
@@ -33,13 +35,20 @@ export async function repackBlobs(
   let done = 0
   onProgress?.(done, repackPacks.length)
   repo.startWriting({ signal })
+  const threads = startThreads(repo, {
+    onPack: (pack) => repo.storePack(pack),
+    isSmall: blobsToCopy.count < FEW_BLOBS,
+  })
   try {
     await forEachParallel(repackPacks, limit, async (pack) => {
-      await repackPack(repo, pack, blobsToCopy, signal)
+      await repackPack(repo, pack, blobsToCopy, { threads, signal })
       onProgress?.(++done, repackPacks.length)
     })
+    await threads.runOnAll('finishPacks', undefined)
+    await threads.close()
     await repo.flush()
   } catch (error) {
+    await threads.close()
     await repo.abandonWriting()
     throw error
   }
@@ -54,36 +63,25 @@ async function repackPack(
   repo: Repository,
   pack: number,
   wanted: Bitmap,
-  signal: AbortSignal | undefined,
+  { threads, signal }: { readonly threads: WorkerPool<Tasks>; readonly signal: AbortSignal | undefined },
 ): Promise<void> {
   const { index } = repo
   const { start } = index.rowsOfPack(pack)
-  const blobs: PackedBlob[] = []
-  const firstCopies: number[] = []
-  index.blobsAt(pack).forEach((blob, position) => {
-    const first = index.firstCopyOf(start + position)
-    if (!wanted.has(first)) return
-    blobs.push(blob)
-    firstCopies.push(first)
-  })
-  let position = 0
-  await repo.readPackBlobs(index.packIdAt(pack), blobs, {
-    signal,
-    visit: async (read) => {
-      // Another reader may have copied the blob out of another pack meanwhile.
-      if (wanted.delete(firstCopies[position++] ?? -1)) await copy(repo, read, signal)
-    },
-  })
-}
-
-async function copy(repo: Repository, read: ReadBlob, signal: AbortSignal | undefined): Promise<void> {
-  const { blob, sealed, plaintext } = read
-  if (plaintext === undefined) {
-    // This copy is damaged; another pack may hold a good one.
-    await repo.copyBlob(blob.type, await repo.loadBlob(blob.type, blob.id, signal), blob.id)
-    return
+  // Deleted as they are given out: another reader may meet the same blob in another pack meanwhile.
+  const blobs = index
+    .blobsAt(pack)
+    .filter((_blob, position) => wanted.delete(index.firstCopyOf(start + position)))
+  const compress = repo.config.version >= 2
+  for await (const part of repo.readPackParts(index.packIdAt(pack), blobs, signal)) {
+    await threads.ready()
+    await repo.storing()
+    const { buffer } = part.bytes
+    const transfer = buffer instanceof ArrayBuffer ? [buffer] : []
+    for (const damaged of await threads.run('copyBlobs', { ...part, compress }, transfer)) {
+      const blob = part.blobs[damaged]
+      // This copy is damaged; another pack may hold a good one.
+      if (blob !== undefined)
+        await repo.copyBlob(blob.type, await repo.loadBlob(blob.type, blob.id, signal), blob.id)
+    }
   }
-  const isCompressible = repo.config.version >= 2 && blob.uncompressedLength === 0
-  if (isCompressible) await repo.copyBlob(blob.type, plaintext, blob.id)
-  else await repo.copySealedBlob(blob, sealed)
 }

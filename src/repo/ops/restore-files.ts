@@ -4,18 +4,28 @@
  * Budget: 24 bytes for each place a blob goes to, a path and a few numbers for each file.
  */
 import { closeSync } from 'node:fs'
-import { ResticError } from '../../errors.ts'
+import { CorruptDataError, ResticError } from '../../errors.ts'
 import type { BlobIndex } from '../blob-index.ts'
 import type { Id } from '../format/id.ts'
-import type { PackedBlob } from '../format/pack-header.ts'
+import { plaintextLengthOf, type PackedBlob } from '../format/pack-header.ts'
+import type { PackPart } from '../pack-reader.ts'
 import { forEachParallel } from '../parallel.ts'
 import type { Repository } from '../repository.ts'
 import { Uint32Column } from '../uint32-column.ts'
+import type { WorkerPool } from '../worker-pool.ts'
 import type { Pacer } from './operation.ts'
 import { writeFully, type RestoreTarget } from './restore-target.ts'
+import { systemErrorOf } from './system-failure.ts'
+import { startThreads, type Tasks } from './threads.ts'
 
 /** File descriptors kept open at once. */
-const OPEN_FILES_MAX = 128
+const OPEN_FILES_MAX = 512
+/** What one task of a thread gets, at most … */
+const GROUP_BLOBS = 64
+/** … in stored bytes, where it is not a single larger blob. */
+const GROUP_BYTES = 2 << 20
+/** Fewer are restored before threads have started. */
+const FEW_BLOBS = 200
 
 export interface FileWriterOptions {
   readonly repository: Repository
@@ -47,7 +57,8 @@ export class FileWriter {
   readonly #fileOf = new Uint32Column()
   readonly #offsetLow = new Uint32Column()
   readonly #offsetHigh = new Uint32Column()
-  readonly #open = new Map<number, number>()
+  readonly #open = new Map<number, OpenFile>()
+  #pool: WorkerPool<Tasks> | undefined
 
   constructor(options: FileWriterOptions) {
     this.#options = options
@@ -90,7 +101,9 @@ export class FileWriter {
         this.#writePack(job),
       )
     } finally {
-      for (const fd of this.#open.values()) closeSync(fd)
+      // First the threads end: nobody may write to a number that could be another file's by then.
+      await this.#pool?.close()
+      for (const { fd } of this.#open.values()) closeSync(fd)
       this.#open.clear()
     }
   }
@@ -132,15 +145,16 @@ export class FileWriter {
     const blobs = job.rows.map((row) => all[row - start]).filter((blob) => blob !== undefined)
     let next = 0
     try {
-      await repository.readPackBlobs(job.packId, blobs, {
-        signal,
-        visit: async ({ blob, plaintext, error }) => {
-          const places = job.places[next++] ?? []
-          if (plaintext !== undefined) this.#place(places, plaintext)
-          else await this.#placeOtherCopy(places, blob, error)
+      for await (const part of repository.readPackParts(job.packId, blobs, signal)) {
+        const groups: Promise<void>[] = []
+        for (const group of groupsOf(part, job.places.slice(next, next + part.blobs.length))) {
+          await this.#pool?.ready()
           if (pacer.isDue) await pacer.pause()
-        },
-      })
+          groups.push(this.#writeGroup(group))
+          next += group.blobs.length
+        }
+        await Promise.all(groups)
+      }
     } catch (error) {
       if (!isPackFailure(error)) throw error
       for (; next < blobs.length; next++) {
@@ -148,6 +162,73 @@ export class FileWriter {
         if (blob !== undefined) await this.#placeOtherCopy(job.places[next] ?? [], blob, error)
       }
     }
+  }
+
+  /** Opens the files of a group here, has a thread write them, and closes those that are whole. */
+  async #writeGroup({ bytes, blobs, places }: Group): Promise<void> {
+    const opened = places.map((ofBlob) => ofBlob.filter(({ file }) => this.#pin(file)))
+    const flat = opened.flat()
+    const output = await this.#threads().run(
+      'writeBlobs',
+      {
+        bytes,
+        blobs,
+        placeCounts: Uint32Array.from(opened, ({ length }) => length),
+        fds: Int32Array.from(flat, ({ file }) => this.#open.get(file)?.fd ?? -1),
+        offsets: Float64Array.from(flat, ({ offset }) => offset),
+        skipZeros: Uint8Array.from(flat, ({ file }) => this.#maySkipZeros(file)),
+      },
+      [bytes.buffer],
+    )
+    for (const { file } of flat) this.#unpin(file)
+    let place = 0
+    for (const [i, blob] of blobs.entries()) {
+      const ofBlob = opened[i] ?? []
+      const damage = output.damaged.get(i)
+      if (damage !== undefined) {
+        await this.#placeOtherCopy(ofBlob, blob, damageOf(blob, damage))
+        place += ofBlob.length
+        continue
+      }
+      for (const { file } of ofBlob) {
+        const failure = output.failures.get(place++)
+        if (failure === undefined) this.#placed(file, plaintextLengthOf(blob))
+        else this.#fail(file, systemErrorOf(failure))
+      }
+    }
+  }
+
+  /** Opens a file and keeps it open until `#unpin`. False where that failed, now or before. */
+  #pin(file: number): boolean {
+    const planned = this.#files[file]
+    if (planned === undefined || planned.failed) return false
+    try {
+      this.#descriptor(file, planned).uses += 1
+      return true
+    } catch (error) {
+      if (!(error instanceof Error) || !('syscall' in error)) throw error
+      this.#fail(file, error)
+      return false
+    }
+  }
+
+  #unpin(file: number): void {
+    const open = this.#open.get(file)
+    if (open !== undefined) open.uses -= 1
+    // Its failure could not close it while others were at it.
+    if (this.#files[file]?.failed === true) this.#close(file)
+  }
+
+  #maySkipZeros(file: number): number {
+    return this.#options.sparse && this.#files[file]?.isNew === true ? 1 : 0
+  }
+
+  #placed(file: number, bytes: number): void {
+    const planned = this.#files[file]
+    if (planned === undefined || planned.failed) return
+    planned.missing -= 1
+    this.#options.onBytes(file, bytes)
+    if (planned.missing === 0) this.#finish(file)
   }
 
   /** A blob that is damaged here may lie whole in another pack. */
@@ -169,11 +250,8 @@ export class FileWriter {
       const planned = this.#files[file]
       if (planned === undefined || planned.failed) continue
       try {
-        const fd = this.#descriptor(file, planned)
-        if (!(this.#options.sparse && planned.isNew && isZero(plaintext))) writeFully(fd, plaintext, offset)
-        planned.missing -= 1
-        this.#options.onBytes(file, plaintext.length)
-        if (planned.missing === 0) this.#finish(file)
+        writeFully(this.#descriptor(file, planned).fd, plaintext, offset)
+        this.#placed(file, plaintext.length)
       } catch (error) {
         if (!(error instanceof Error) || !('syscall' in error)) throw error
         this.#fail(file, error)
@@ -181,9 +259,9 @@ export class FileWriter {
     }
   }
 
-  #descriptor(file: number, planned: PlannedFile): number {
-    const open = this.#open.get(file)
-    if (open !== undefined) return open
+  #descriptor(file: number, planned: PlannedFile): OpenFile {
+    const known = this.#open.get(file)
+    if (known !== undefined) return known
     if (this.#open.size >= OPEN_FILES_MAX) this.#closeOldest()
     let fd: number
     if (planned.opened) {
@@ -194,12 +272,14 @@ export class FileWriter {
       planned.opened = true
       planned.isNew = opened.isNew
     }
-    this.#open.set(file, fd)
-    return fd
+    const open = { fd, uses: 0 }
+    this.#open.set(file, open)
+    return open
   }
 
   #closeOldest(): void {
-    for (const [file, fd] of this.#open) {
+    for (const [file, { fd, uses }] of this.#open) {
+      if (uses > 0) continue
       closeSync(fd)
       this.#open.delete(file)
       return
@@ -220,11 +300,22 @@ export class FileWriter {
   }
 
   #close(file: number): void {
-    const fd = this.#open.get(file)
-    if (fd === undefined) return
-    closeSync(fd)
+    const open = this.#open.get(file)
+    if (open === undefined || open.uses > 0) return
+    closeSync(open.fd)
     this.#open.delete(file)
   }
+
+  #threads(): WorkerPool<Tasks> {
+    this.#pool ??= startThreads(this.#options.repository, { isSmall: this.#rows.length < FEW_BLOBS })
+    return this.#pool
+  }
+}
+
+interface OpenFile {
+  readonly fd: number
+  /** Threads at work on it. */
+  uses: number
 }
 
 interface Place {
@@ -245,7 +336,35 @@ function isPackFailure(error: unknown): error is ResticError {
   return ['CORRUPT_DATA', 'FILE_NOT_FOUND', 'NOT_FOUND', 'BACKEND'].includes(error.code)
 }
 
-function isZero(bytes: Uint8Array): boolean {
-  for (const byte of bytes) if (byte !== 0) return false
-  return true
+/** Blobs for one task, in memory of their own that can be sent; offsets are those in `bytes`. */
+interface Group {
+  readonly bytes: Uint8Array<ArrayBuffer>
+  readonly blobs: readonly PackedBlob[]
+  readonly places: readonly (readonly Place[])[]
+}
+
+/** Cuts a part into groups of bounded size, so that threads share it and not too many files are open at once. */
+function* groupsOf(part: PackPart, places: readonly (readonly Place[])[]): Generator<Group> {
+  let first = 0
+  for (let i = 0; i < part.blobs.length; i++) {
+    const start = part.blobs[first]?.offset ?? 0
+    const next = part.blobs[i + 1]
+    const isFull =
+      next === undefined ||
+      i + 1 - first >= GROUP_BLOBS ||
+      next.offset + next.length - start > GROUP_BYTES ||
+      next.offset < start
+    if (!isFull) continue
+    const blobs = part.blobs.slice(first, i + 1).map((blob) => ({ ...blob, offset: blob.offset - start }))
+    const end = Math.max(...blobs.map((blob) => blob.offset + blob.length))
+    const bytes = Uint8Array.from(part.bytes.subarray(start - part.start, start - part.start + end))
+    yield { bytes, blobs, places: places.slice(first, i + 1) }
+    first = i + 1
+  }
+}
+
+/** As a thread threw it. */
+function damageOf(blob: PackedBlob, message: string): CorruptDataError {
+  const what = `${blob.type} blob ${blob.id}`
+  return new CorruptDataError(what, message.replace(`${what} is damaged: `, ''))
 }

@@ -6,6 +6,7 @@ import type { ThreadContext } from '../thread-context.ts'
 import { FINGERPRINT_LENGTH, fingerprintOf } from './file-fingerprint.ts'
 import { nativePath } from './native-path.ts'
 import { openQuietly } from './quiet-open.ts'
+import { systemFailureOf, type SystemFailure } from './system-failure.ts'
 
 /** A file up to this size has no cut in it. */
 export const SMALL_FILE_BYTES: number = MIN_CHUNK_SIZE
@@ -15,14 +16,6 @@ export interface SaveFilesInput {
   readonly paths: readonly string[]
   /** `FINGERPRINT_LENGTH` numbers for each file. */
   readonly fingerprints: BigUint64Array
-}
-
-/** What a system call that failed tells; errors lose it on their way between threads. */
-export interface SystemFailure {
-  readonly message: string
-  readonly code: string
-  readonly syscall: string
-  readonly path?: string | undefined
 }
 
 export interface SaveFilesOutput {
@@ -122,11 +115,4 @@ function readFrom(fd: number, buffer: Uint8Array, offset: number): number {
     filled += length
   }
   return filled
-}
-
-/** @throws the error itself where it is not of a system call */
-function systemFailureOf(error: unknown): SystemFailure {
-  if (!(error instanceof Error) || !('syscall' in error) || !('code' in error)) throw error
-  const path = 'path' in error && typeof error.path === 'string' ? error.path : undefined
-  return { message: error.message, code: String(error.code), syscall: String(error.syscall), path }
 }

@@ -6,15 +6,21 @@ import { DEFAULT_PACK_SIZE_BYTES, type Repository } from '../repository.ts'
 import type { SharedKnownBlobs } from '../known-blobs.ts'
 import type { FinishedPack } from '../pack-builder.ts'
 import { WorkerPool, type TaskTable } from '../worker-pool.ts'
+import { checkPackBytes } from './check-pack-task.ts'
+import { copyBlobs } from './copy-blobs-task.ts'
 import { finishPacks, saveChunk, saveFiles } from './save-files-task.ts'
+import { writeBlobs } from './write-blobs-task.ts'
 
 export interface Tasks extends TaskTable {
   readonly saveFiles: typeof saveFiles
   readonly saveChunk: typeof saveChunk
   readonly finishPacks: typeof finishPacks
+  readonly writeBlobs: typeof writeBlobs
+  readonly checkPackBytes: typeof checkPackBytes
+  readonly copyBlobs: typeof copyBlobs
 }
 
-export const TASKS: Tasks = { saveFiles, saveChunk, finishPacks }
+export const TASKS: Tasks = { saveFiles, saveChunk, finishPacks, writeBlobs, checkPackBytes, copyBlobs }
 
 export interface ThreadOptions {
   readonly known?: SharedKnownBlobs | undefined

@@ -42,6 +42,17 @@ function run(options: BackupOptions = {}): Promise<BackupResult> {
   return backup(repository, { paths: [folder], hostname: 'host', ...options })
 }
 
+/** As `run`, but without the folders above: they change as other programs make temporary files. */
+async function runInside(options: Partial<BackupOptions> = {}): Promise<BackupResult> {
+  const before = process.cwd()
+  process.chdir(folder)
+  try {
+    return await run({ ...options, paths: ['.'] })
+  } finally {
+    process.chdir(before)
+  }
+}
+
 /** All paths of a snapshot below the folder, sorted. */
 async function paths(result: BackupResult): Promise<string[]> {
   const found: string[] = []
@@ -95,11 +106,11 @@ describe('a backup', () => {
   it('compares with its parent and reads only what changed', async () => {
     put('same')
     const changed = put('changed')
-    const first = await run()
+    const first = await runInside()
     expect(first.statistics).toMatchObject({ filesNew: 2, filesUnmodified: 0, totalFilesProcessed: 2 })
     appendFileSync(changed, 'more')
     put('new')
-    const second = await run()
+    const second = await runInside()
     expect(second.parent?.id).toBe(first.snapshotId)
     expect(second.statistics).toMatchObject({
       filesNew: 1,
@@ -107,7 +118,7 @@ describe('a backup', () => {
       filesUnmodified: 1,
       dataBlobs: 2,
     })
-    const third = await run()
+    const third = await runInside()
     expect(third.tree).toBe(second.tree)
     expect(third.statistics).toMatchObject({ filesUnmodified: 3, dataBlobs: 0, treeBlobs: 0, dirsChanged: 0 })
   })
@@ -163,11 +174,11 @@ describe('a backup', () => {
   it('writes nothing in a dry run, and says the same as the real one', async () => {
     put('a', 'x'.repeat(1000))
     put('b', 'x'.repeat(1000))
-    const dry = await run({ dryRun: true })
+    const dry = await runInside({ dryRun: true })
     expect([await countFiles('pack'), await countFiles('snapshot'), await countFiles('index')]).toEqual([
       0, 0, 0,
     ])
-    const real = await run()
+    const real = await runInside()
     expect(dry.tree).toBe(real.tree)
     expect(dry.snapshotId).toBeUndefined()
     expect(dry.statistics.dataBlobs).toBe(real.statistics.dataBlobs)
