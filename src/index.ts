@@ -34,6 +34,7 @@ export { quoteName } from './repo/format/go-quote.ts'
 export { isId, parseId, shortId, type Id } from './repo/format/id.ts'
 export { encodeKeyFile, encodeMasterKey, type KeyFile } from './repo/format/key-file.ts'
 export { isPrintableRune } from './repo/format/printable-runes.ts'
+export { decodeRawName } from './repo/format/raw-name.ts'
 export { encodeSnapshot, type Snapshot, type SnapshotSummary } from './repo/format/snapshot.ts'
 export {
   compareTimes,

@@ -79,11 +79,12 @@ export class LocalBackend implements Backend {
   }
 
   async *list(type: Exclude<FileType, 'config'>, signal?: AbortSignal): AsyncGenerator<FileInfo> {
+    throwIfAborted(signal)
     const folder = join(this.#root, folderOf(type))
     const folders = type === 'pack' ? await this.#subfolders(folder) : [folder]
     for (const path of folders) {
-      throwIfAborted(signal)
       for (const entry of await this.#entries(path)) {
+        throwIfAborted(signal)
         if (!isFileName(entry.name) || entry.isDirectory()) continue
         const info = await this.#statIfThere(join(path, entry.name))
         if (info?.isFile() === true) yield { name: entry.name, size: info.size }
@@ -252,7 +253,9 @@ async function syncFolder(path: string): Promise<void> {
 function backendError(what: string, error: unknown): BackendError {
   const code = codeOf(error) ?? ''
   const hint = HINTS[code]
-  const message = error instanceof Error ? error.message.replace(/, \w+ '.*$/, '') : String(error)
+  // Node says "EACCES: permission denied, open '/path'": the code tells people nothing, and the call is in `what`.
+  const message =
+    error instanceof Error ? error.message.replace(/^[A-Z0-9_]+: |, \w+ '.*$/g, '') : String(error)
   return new BackendError(`${what}: ${message}`, {
     cause: error,
     transient: TRANSIENT_CODES.has(code),

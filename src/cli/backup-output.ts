@@ -12,7 +12,7 @@ export class BackupOutput {
   readonly #output: Output
   readonly #dryRun: boolean
   readonly #targets: BackupTargets
-  readonly #rate = new RateEstimator()
+  readonly #rate: RateEstimator
   readonly #status: StatusReporter<BackupProgress>
   #bytesPerSecond = 0
 
@@ -20,6 +20,7 @@ export class BackupOutput {
     this.#output = output
     this.#dryRun = options.dryRun
     this.#targets = options.targets
+    this.#rate = new RateEstimator(output.io.now)
     this.#status = new StatusReporter(output, {
       text: (progress, seconds) => this.#statusText(progress, seconds),
       json: (progress, seconds) => this.#statusJson(progress, seconds),
@@ -32,7 +33,9 @@ export class BackupOutput {
     return {
       onError: (error) => this.#error(error),
       onItem: verbosity >= (isJson ? 2 : 3) ? (item) => this.#item(item) : undefined,
-      onProgress: this.#status.isWanted ? (progress) => this.#update(progress) : undefined,
+      onProgress: (progress) => this.#update(progress),
+      // Totals are for those who look on: nobody else should pay for counting.
+      noScan: !scan || !(this.#status.isShown || verbosity >= 2),
       onParent: (parent) => this.#started(parent, scan),
       onLoadIndex: output.counter('index files loaded', { terminalOnly: true }),
       onScanFinished: verbosity >= 2 ? (totals, seconds) => this.#scanFinished(totals, seconds) : undefined,

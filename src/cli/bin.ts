@@ -1,24 +1,29 @@
 #!/usr/bin/env node
 /** The executable: joins the process to `main`. */
-import { AbortedError } from '../index.ts'
+import { constants } from 'node:os'
 import { EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXIT_OUTPUT_CLOSED } from './exit-codes.ts'
-import { OutputClosedError } from './io.ts'
+import { InterruptedError, OutputClosedError } from './io.ts'
 import { main } from './main.ts'
-import { askHidden } from './terminal.ts'
+import { processArguments } from './raw-arguments.ts'
 
 const { stdin, stdout, stderr } = process
 const controller = new AbortController()
+const statusListeners: (() => void)[] = []
 
 function interrupt(name: string): void {
   // A second signal: whoever sends it does not want to wait for the lock to be removed.
   if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED)
   stderr.write(`\rsignal ${name} received, cleaning up\n`)
-  controller.abort(new AbortedError())
+  controller.abort(new InterruptedError())
 }
 
 process.on('SIGINT', () => interrupt('interrupt'))
 process.on('SIGTERM', () => interrupt('terminated'))
 process.on('SIGHUP', () => undefined)
+// Left alone, SIGUSR1 would open Node's debugger.
+for (const name of ['SIGUSR1', 'SIGINFO'] as const) {
+  if (name in constants.signals) process.on(name, () => statusListeners.forEach((listener) => listener()))
+}
 // A reader that went away (`… | head`) is no reason to leave a lock behind.
 for (const stream of [stdout, stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
@@ -27,15 +32,20 @@ for (const stream of [stdout, stderr]) {
   })
 }
 
-let exitCode = await main(process.argv.slice(2), {
+async function askHidden(prompt: string): Promise<string> {
+  const terminal = await import('./terminal.ts')
+  return terminal.askHidden(prompt, { input: stdin, output: stderr, signal: controller.signal })
+}
+
+let exitCode = await main(await processArguments(), {
   env: process.env,
   stdout,
   stderr,
   stdin,
-  askHidden: stdin.isTTY
-    ? (prompt) => askHidden(prompt, { input: stdin, output: stderr, signal: controller.signal })
-    : undefined,
+  askHidden: stdin.isTTY ? askHidden : undefined,
   signal: controller.signal,
+  now: () => performance.now(),
+  onStatusRequest: (listener) => statusListeners.push(listener),
 })
 // What was written last may still fail: a full disk must not pass for success.
 await new Promise((resolve) => stdout.write('', resolve))

@@ -10,7 +10,7 @@ import {
 } from '../index.ts'
 import { BackupOutput } from './backup-output.ts'
 import { backupTargets, DEFAULT_PATH, type TargetFlags } from './backup-targets.ts'
-import type { RunCommand } from './command.ts'
+import type { CommandRunner } from './command.ts'
 import type { CommandContext } from './context.ts'
 import { EXIT_INCOMPLETE, EXIT_OK, ExitError } from './exit-codes.ts'
 import { collect } from './global-options.ts'
@@ -39,11 +39,11 @@ interface Flags extends TargetFlags, ExcludeFlags {
   readonly skipIfUnchanged?: boolean
 }
 
-export function define(command: Command, run: RunCommand): void {
+export function define(command: Command, run: CommandRunner): void {
   command.argument('[paths...]', `files and folders (default: ${DEFAULT_PATH} where it exists)`)
   addSelectionOptions(addExcludeOptions(command))
   addSnapshotOptions(command).action((paths: string[], flags: Flags) =>
-    run((context) => runBackup(context, paths, flags)),
+    run.withContext((context) => runBackup(context, paths, flags)),
   )
 }
 

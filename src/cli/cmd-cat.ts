@@ -4,7 +4,7 @@ import {
   encodeConfig, encodeKeyFile, encodeMasterKey, encodeSnapshot, findSnapshot, InvalidInputError, listKeys, NotFoundError, parseId,
   SnapshotNotFoundError, type Id, type Repository,
 } from '../index.ts' // prettier-ignore
-import type { RunCommand } from './command.ts'
+import type { CommandRunner } from './command.ts'
 import type { CommandContext } from './context.ts'
 import { EXIT_OK } from './exit-codes.ts'
 import { indentJson } from './indent-json.ts'
@@ -18,11 +18,11 @@ interface Target {
   readonly id: string
 }
 
-export function define(command: Command, run: RunCommand): void {
+export function define(command: Command, run: CommandRunner): void {
   command
     .argument('<type>', TYPES.join(', '))
     .argument('[id]', 'ID of the object; for tree a snapshot, with :subfolder where one is meant')
-    .action((type: string, id: string | undefined) => run((context) => runCat(context, type, id)))
+    .action((type: string, id: string | undefined) => run.withContext((context) => runCat(context, type, id)))
 }
 
 async function runCat(context: CommandContext, typeText: string, id: string | undefined): Promise<number> {

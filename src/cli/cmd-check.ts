@@ -1,8 +1,8 @@
 /** check: look for errors in the repository. */
 import type { Command } from 'commander'
-import { check, parseReadDataSubset, type CheckOptions } from '../index.ts'
+import { check, InvalidInputError, parseReadDataSubset, type CheckOptions } from '../index.ts'
 import { CheckOutput } from './check-output.ts'
-import type { RunCommand } from './command.ts'
+import type { CommandRunner } from './command.ts'
 import type { CommandContext } from './context.ts'
 import { EXIT_FAILURE, EXIT_OK, ExitError } from './exit-codes.ts'
 import { addFilterOptions, filterFrom, type FilterFlags } from './snapshot-filter.ts'
@@ -12,13 +12,13 @@ interface Flags extends FilterFlags {
   readonly readDataSubset?: string
 }
 
-export function define(command: Command, run: RunCommand): void {
+export function define(command: Command, run: CommandRunner): void {
   addFilterOptions(command.argument('[ids...]', 'check only these snapshots and what they need'))
     .option('--read-data', 'read all data')
     .option('--read-data-subset <subset>', 'read some data: n/t (part n of t), x% or a size')
     .option('--with-cache', 'accepted for compatibility: there is no cache')
     .option('--check-unused', 'accepted for compatibility')
-    .action((ids: string[], flags: Flags) => run((context) => runCheck(context, ids, flags)))
+    .action((ids: string[], flags: Flags) => run.withContext((context) => runCheck(context, ids, flags)))
 }
 
 async function runCheck(context: CommandContext, ids: readonly string[], flags: Flags): Promise<number> {
@@ -43,11 +43,13 @@ async function runCheck(context: CommandContext, ids: readonly string[], flags: 
 }
 
 function checkOptions(context: CommandContext, ids: readonly string[], flags: Flags): CheckOptions {
-  const { readDataSubset } = flags
+  const { readData, readDataSubset } = flags
+  if (readData === true && readDataSubset !== undefined)
+    throw new InvalidInputError('check flags --read-data and --read-data-subset cannot be used together')
   return {
     ids,
     filter: filterFrom(flags, context.io.env),
-    readData: flags.readData,
+    readData,
     readDataSubset: readDataSubset === undefined ? undefined : parseReadDataSubset(readDataSubset),
     signal: context.signal,
   }

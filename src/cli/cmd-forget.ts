@@ -1,14 +1,7 @@
 /** forget: remove snapshots by a policy or by ID, and on request what only they needed. */
 import type { Command } from 'commander'
-import {
-  forget,
-  InvalidInputError,
-  parseGroupBy,
-  type ForgetOptions,
-  type ForgetResult,
-  type Repository,
-} from '../index.ts'
-import type { RunCommand } from './command.ts'
+import { forget, InvalidInputError, parseGroupBy, type ForgetOptions, type Repository } from '../index.ts'
+import type { CommandRunner } from './command.ts'
 import type { CommandContext } from './context.ts'
 import { EXIT_INCOMPLETE, EXIT_OK, ExitError } from './exit-codes.ts'
 import { ForgetOutput } from './forget-output.ts'
@@ -23,14 +16,18 @@ export interface ForgetFlags extends FilterFlags, KeepFlags, PruneFlags {
   readonly groupBy?: string
   readonly dryRun?: boolean
   readonly prune?: boolean
+  /** Of prune, which is to run whatever the policy says. */
+  readonly pruneAlways?: boolean
 }
 
-export function define(command: Command, run: RunCommand): void {
+export function define(command: Command, run: CommandRunner): void {
   addPruneOptions(
     addForgetOptions(command.argument('[ids...]', 'snapshots to remove, whatever the policy says')),
   )
     .option('--prune', 'run prune afterwards if anything was removed')
-    .action((ids: string[], flags: ForgetFlags) => run((context) => runForget(context, ids, flags)))
+    .action((ids: string[], flags: ForgetFlags) =>
+      run.withContext((context) => runForget(context, ids, flags)),
+    )
 }
 
 /** The options forget shares with prune. */
@@ -49,24 +46,20 @@ async function runForget(
 ): Promise<number> {
   refuseNoLock(context, flags, 'forget')
   const work = forgetWith(context, ids, flags)
-  await context.withRepository(async (repository) => {
-    const result = await work(repository)
-    if (result.prune !== undefined) pruneOutputOf(context, flags).finish(result.prune)
-    failIfIncomplete(result)
-  })
+  await context.withRepository(work)
   return EXIT_OK
 }
 
-/** Checks the flags now; the function returned does the work, printing as it goes. @throws InvalidInputError */
+/** Checks the flags now; the function returned does the work, printing as it goes. @throws InvalidInputError, ExitError */
 export function forgetWith(
   context: CommandContext,
   ids: readonly string[],
   flags: ForgetFlags,
-): (repository: Repository) => Promise<ForgetResult> {
+): (repository: Repository) => Promise<void> {
   const { compact = false, dryRun = false } = flags
   const policy = policyFrom(flags)
   const output = new ForgetOutput(context, { policy, compact, dryRun, byId: ids.length > 0 })
-  const pruneOutput = pruneOutputOf(context, flags)
+  const pruneOutput = new PruneOutput(context, { dryRun, jsonSummary: flags.pruneAlways === true })
   const removed = context.counter('files deleted')
   let removeCount = 0
   const options: ForgetOptions = {
@@ -87,7 +80,8 @@ export function forgetWith(
         return
       }
       // Loading the index is the first thing prune does.
-      if (progress.phase === 'load-index' && progress.done === 0) output.announcePrune(removeCount)
+      const isStarting = progress.phase === 'load-index' && progress.done === 0
+      if (isStarting && removeCount > 0) output.announcePrune(removeCount)
       pruneOutput.progress(progress)
     },
     onError: (error) => output.error(error),
@@ -95,14 +89,14 @@ export function forgetWith(
       flags.prune === true
         ? { ...pruneOptionsFrom(flags), onPlan: (plan) => pruneOutput.plan(plan) }
         : undefined,
+    pruneAlways: flags.pruneAlways,
   }
-  return (repository) => forget(repository, options)
-}
-
-/** @throws ExitError */
-export function failIfIncomplete(result: ForgetResult): void {
-  if (result.failures.length > 0)
-    throw new ExitError(EXIT_INCOMPLETE, 'failed to remove one or more snapshots')
+  return async (repository) => {
+    const result = await forget(repository, options)
+    if (result.prune !== undefined) pruneOutput.finish(result.prune)
+    if (result.failures.length > 0)
+      throw new ExitError(EXIT_INCOMPLETE, 'failed to remove one or more snapshots')
+  }
 }
 
 /** @throws InvalidInputError */
@@ -112,8 +106,4 @@ export function refuseNoLock(context: CommandContext, flags: ForgetFlags, name: 
       `--no-lock is only applicable in combination with --dry-run for ${name} command`,
     )
   }
-}
-
-function pruneOutputOf(context: CommandContext, flags: ForgetFlags): PruneOutput {
-  return new PruneOutput(context, { dryRun: flags.dryRun === true })
 }

@@ -1,7 +1,7 @@
 /** init: make a new repository. */
 import type { Command } from 'commander'
 import { InvalidInputError } from '../index.ts'
-import type { RunCommand } from './command.ts'
+import type { CommandRunner } from './command.ts'
 import type { CommandContext } from './context.ts'
 import { EXIT_OK } from './exit-codes.ts'
 import { fromRepositoryAccess, type FromFlags } from './repository-access.ts'
@@ -13,7 +13,7 @@ interface Flags extends FromFlags {
 
 const FROM_FLAGS = '--from-repo or --from-repository-file'
 
-export function define(command: Command, run: RunCommand): void {
+export function define(command: Command, run: CommandRunner): void {
   command
     .option('--repository-version <version>', 'format version: stable, latest, 1 or 2', 'stable')
     .option('--copy-chunker-params', 'cut files as another repository does, so that copies need no more room')
@@ -23,7 +23,7 @@ export function define(command: Command, run: RunCommand): void {
     .option('--from-password-command <command>', 'command that prints its password')
     .option('--from-key-hint <id>', 'its key to try first')
     .option('--from-insecure-no-password', 'its password is empty')
-    .action((flags: Flags) => run((context) => runInit(context, flags)))
+    .action((flags: Flags) => run.withContext((context) => runInit(context, flags)))
 }
 
 async function runInit(context: CommandContext, flags: Flags): Promise<number> {

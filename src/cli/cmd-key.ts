@@ -3,13 +3,14 @@ import type { Command } from 'commander'
 import {
   addKey, InvalidInputError, listKeys, openKey, removeKey, shortId, type Id, type KeyInfo, type Repository,
 } from '../index.ts' // prettier-ignore
-import type { RunCommand } from './command.ts'
+import type { CommandRunner } from './command.ts'
 import type { CommandContext } from './context.ts'
 import { EXIT_OK } from './exit-codes.ts'
 import { formatLocalTime } from './format.ts'
-import { askNewPassword, emptyPasswordError, readPasswordFile } from './password.ts'
+import { askNewPassword, emptyPasswordError } from './password.ts'
 import { quoteUnprintable } from './safe-text.ts'
 import { formatTable } from './table.ts'
+import { readSettingFile } from './text-file.ts'
 
 interface NewKeyFlags {
   readonly newPasswordFile?: string
@@ -20,22 +21,22 @@ interface NewKeyFlags {
 
 const NO_PASSWORD_FLAG = '--new-insecure-no-password'
 
-export function define(command: Command, run: RunCommand): void {
+export function define(command: Command, run: CommandRunner): void {
   command
     .command('list')
     .description('list the keys')
-    .action(() => run(listAll))
+    .action(() => run.withContext(listAll))
   addNewKeyOptions(command.command('add').description('add a key for another password')).action(
-    (flags: NewKeyFlags) => run((context) => runAdd(context, flags)),
+    (flags: NewKeyFlags) => run.withContext((context) => runAdd(context, flags)),
   )
   addNewKeyOptions(command.command('passwd').description('change the password')).action(
-    (flags: NewKeyFlags) => run((context) => runPasswd(context, flags)),
+    (flags: NewKeyFlags) => run.withContext((context) => runPasswd(context, flags)),
   )
   command
     .command('remove')
     .description('remove a key')
     .argument('<id>', 'ID of the key')
-    .action((prefix: string) => run((context) => runRemove(context, prefix)))
+    .action((prefix: string) => run.withContext((context) => runRemove(context, prefix)))
 }
 
 function addNewKeyOptions(command: Command): Command {
@@ -136,7 +137,7 @@ async function newPassword(context: CommandContext, flags: NewKeyFlags): Promise
     const prompt = context.prompt('enter new password: ', 'enter password again: ')
     return askNewPassword({ ...prompt, insecureFlag: NO_PASSWORD_FLAG })
   }
-  const password = await readPasswordFile(file)
+  const password = await readSettingFile(file)
   if (password === '') throw emptyPasswordError(NO_PASSWORD_FLAG)
   return password
 }

@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { InvalidInputError, type Repository } from '../index.ts'
 import { addSnapshotsOptions, listSnapshots, type SnapshotsFlags } from './cmd-snapshots.ts'
-import type { RunCommand } from './command.ts'
+import type { CommandRunner } from './command.ts'
 import type { CommandContext } from './context.ts'
 import { EXIT_OK } from './exit-codes.ts'
 import { toJson } from './format.ts'
@@ -17,13 +17,15 @@ const FILE_TYPES: ReadonlyMap<string, 'pack' | 'index' | 'snapshot' | 'key' | 'l
 /** Lines are written together: a repository has many blobs, and each write is a call of the system. */
 const BATCH_LENGTH = 1 << 16
 
-export function define(command: Command, run: RunCommand): void {
+export function define(command: Command, run: CommandRunner): void {
   command.argument(
     '[type]',
     'blobs, packs, index, snapshots, keys or locks; without: a table of the snapshots',
   )
   addSnapshotsOptions(command).action((type: string | undefined, flags: SnapshotsFlags) =>
-    run((context) => (type === undefined ? listSnapshots(context, [], flags) : listObjects(context, type))),
+    run.withContext((context) =>
+      type === undefined ? listSnapshots(context, [], flags) : listObjects(context, type),
+    ),
   )
 }
 

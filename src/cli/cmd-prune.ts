@@ -1,61 +1,40 @@
 /** prune: remove data no snapshot needs; given a policy, forget first ("prune old backups"). */
 import type { Command } from 'commander'
-import { isEmptyPolicy, prune, type PruneResult, type Repository } from '../index.ts'
-import {
-  addForgetOptions,
-  failIfIncomplete,
-  forgetWith,
-  refuseNoLock,
-  type ForgetFlags,
-} from './cmd-forget.ts'
-import type { RunCommand } from './command.ts'
+import { InvalidInputError, isEmptyPolicy, prune, type Repository } from '../index.ts'
+import { addForgetOptions, forgetWith, refuseNoLock, type ForgetFlags } from './cmd-forget.ts'
+import type { CommandRunner } from './command.ts'
 import type { CommandContext } from './context.ts'
 import { EXIT_OK } from './exit-codes.ts'
 import { policyFrom } from './keep-flags.ts'
 import { addPruneOptions, pruneOptionsFrom } from './prune-flags.ts'
-import { PruneOutput, pruneSummary } from './prune-output.ts'
+import { PruneOutput } from './prune-output.ts'
 
-interface Flags extends ForgetFlags {
-  readonly unsafeRecoverNoFreeSpace?: string
-}
-
-export function define(command: Command, run: RunCommand): void {
+export function define(command: Command, run: CommandRunner): void {
   addPruneOptions(addForgetOptions(command))
     .option(
       '--unsafe-recover-no-free-space <repo id>',
       'delete index files first where the store has no space left at all (unsafe)',
     )
-    .action((flags: Flags) => run((context) => runPrune(context, flags)))
+    .action((flags: ForgetFlags) => run.withContext((context) => runPrune(context, flags)))
 }
 
-async function runPrune(context: CommandContext, flags: Flags): Promise<number> {
+async function runPrune(context: CommandContext, flags: ForgetFlags): Promise<number> {
   refuseNoLock(context, flags, 'prune')
-  const { dryRun = false } = flags
-  const output = new PruneOutput(context, { dryRun })
-  const forgetFirst = isEmptyPolicy(policyFrom(flags))
-    ? undefined
-    : forgetWith(context, [], { ...flags, prune: true })
-  const options = {
-    ...pruneOptionsFrom(flags),
-    dryRun,
-    unsafeRecoverNoFreeSpace: flags.unsafeRecoverNoFreeSpace,
-    signal: context.signal,
-    ...output.callbacks(),
-  }
-  await context.withRepository(async (repository) => {
-    const result = (await forgetAndPrune(repository, forgetFirst)) ?? (await prune(repository, options))
-    if (context.isJson) context.printJson(pruneSummary(result, dryRun))
-    else output.finish(result)
-  })
+  await context.withRepository(
+    isEmptyPolicy(policyFrom(flags))
+      ? pruneWith(context, flags)
+      : // Both under one lock, so that nobody comes in between.
+        forgetWith(context, [], { ...flags, prune: true, pruneAlways: true }),
+  )
   return EXIT_OK
 }
 
-/** What forget pruned; it does so only where it removed something. */
-async function forgetAndPrune(
-  repository: Repository,
-  forgetFirst: ReturnType<typeof forgetWith> | undefined,
-): Promise<PruneResult | undefined> {
-  const forgotten = await forgetFirst?.(repository)
-  if (forgotten !== undefined) failIfIncomplete(forgotten)
-  return forgotten?.prune
+function pruneWith(context: CommandContext, flags: ForgetFlags): (repository: Repository) => Promise<void> {
+  const { host, tag, path, groupBy, unsafeAllowRemoveAll, dryRun = false } = flags
+  if ([host, tag, path, groupBy, unsafeAllowRemoveAll].some((flag) => flag !== undefined)) {
+    throw new InvalidInputError('prune only selects snapshots by a policy: give at least one --keep-… flag')
+  }
+  const output = new PruneOutput(context, { dryRun, jsonSummary: true })
+  const options = { ...pruneOptionsFrom(flags), dryRun, signal: context.signal, ...output.callbacks() }
+  return async (repository) => output.finish(await prune(repository, options))
 }

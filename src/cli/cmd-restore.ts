@@ -7,7 +7,7 @@ import {
   type OverwriteMode,
   type RestoreOptions,
 } from '../index.ts'
-import type { RunCommand } from './command.ts'
+import type { CommandRunner } from './command.ts'
 import type { CommandContext } from './context.ts'
 import { EXIT_FAILURE, EXIT_OK, ExitError } from './exit-codes.ts'
 import { collect } from './global-options.ts'
@@ -34,7 +34,7 @@ interface Flags extends FilterFlags, IncludeFlags, ExcludeFlags {
   readonly ownershipByName?: boolean
 }
 
-export function define(command: Command, run: RunCommand): void {
+export function define(command: Command, run: CommandRunner): void {
   command
     .argument('<snapshot>', 'ID, latest, or either with :subfolder')
     .option('-t, --target <dir>', 'folder to restore to')
@@ -52,7 +52,9 @@ export function define(command: Command, run: RunCommand): void {
     .option('--sparse', 'restore runs of zeros as holes')
     .option('--verify', 'read the restored files again and compare')
     .option('--ownership-by-name', 'restore owners by name, not by number')
-    .action((snapshot: string, flags: Flags) => run((context) => runRestore(context, snapshot, flags)))
+    .action((snapshot: string, flags: Flags) =>
+      run.withContext((context) => runRestore(context, snapshot, flags)),
+    )
 }
 
 async function runRestore(context: CommandContext, snapshot: string, flags: Flags): Promise<number> {

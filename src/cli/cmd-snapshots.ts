@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import {
   compareTimes, findSnapshots, groupSnapshots, InvalidInputError, latestPerGroup, parseGroupBy, type GroupBy, type SnapshotGroup,
 } from '../index.ts' // prettier-ignore
-import type { RunCommand } from './command.ts'
+import type { CommandRunner } from './command.ts'
 import type { CommandContext } from './context.ts'
 import { EXIT_OK } from './exit-codes.ts'
 import { addFilterOptions, filterFrom, type FilterFlags } from './snapshot-filter.ts'
@@ -16,9 +16,10 @@ export interface SnapshotsFlags extends FilterFlags {
   readonly groupBy?: string
 }
 
-export function define(command: Command, run: RunCommand): void {
+export function define(command: Command, run: CommandRunner): void {
   addSnapshotsOptions(command.argument('[ids...]', 'snapshots to list')).action(
-    (ids: string[], flags: SnapshotsFlags) => run((context) => listSnapshots(context, ids, flags)),
+    (ids: string[], flags: SnapshotsFlags) =>
+      run.withContext((context) => listSnapshots(context, ids, flags)),
   )
 }
 

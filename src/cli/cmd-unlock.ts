@@ -1,7 +1,7 @@
 /** unlock: remove locks of processes that are gone. */
 import type { Command } from 'commander'
 import { removeLocks } from '../index.ts'
-import type { RunCommand } from './command.ts'
+import type { CommandRunner } from './command.ts'
 import type { CommandContext } from './context.ts'
 import { EXIT_OK } from './exit-codes.ts'
 
@@ -9,10 +9,10 @@ interface Flags {
   readonly removeAll?: boolean
 }
 
-export function define(command: Command, run: RunCommand): void {
+export function define(command: Command, run: CommandRunner): void {
   command
     .option('--remove-all', 'remove all locks, even those that are not stale')
-    .action((flags: Flags) => run((context) => runUnlock(context, flags)))
+    .action((flags: Flags) => run.withContext((context) => runUnlock(context, flags)))
 }
 
 async function runUnlock(context: CommandContext, flags: Flags): Promise<number> {

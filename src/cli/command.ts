@@ -1,11 +1,17 @@
-/** What a command module offers to main. */
+/** What a command module offers to main, and main to it. */
 import type { Command } from 'commander'
 import type { CommandContext } from './context.ts'
+import type { GlobalOptions } from './global-options.ts'
+import type { CliIo } from './io.ts'
 
-/** Runs a command's work with its context; the number is the exit code. */
-export type RunCommand = (work: (context: CommandContext) => Promise<number>) => Promise<void>
+/** Ways to run a command's work; the number is the exit code. */
+export interface CommandRunner {
+  readonly withContext: (work: (context: CommandContext) => Promise<number>) => Promise<void>
+  /** For what needs no repository: the library is not even loaded. */
+  readonly plainly: (work: (io: CliIo, options: GlobalOptions) => number) => void
+}
 
 export interface CommandModule {
   /** Adds arguments, flags and action to the command. */
-  define(command: Command, run: RunCommand): void
+  define(command: Command, run: CommandRunner): void
 }

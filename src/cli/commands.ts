@@ -29,3 +29,25 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'unlock', description: 'remove stale locks', load: () => import('./cmd-unlock.ts') },
   { name: 'version', description: 'print version information', load: () => import('./cmd-version.ts') },
 ]
+
+/** Commands of restic that are still to come: whoever asks for one should hear that it is no typing error. */
+export const MISSING_COMMANDS: ReadonlySet<string> = new Set([
+  'cache',
+  'copy',
+  'diff',
+  'dump',
+  'features',
+  'find',
+  'generate',
+  'ls',
+  'migrate',
+  'mount',
+  'options',
+  'rebuild-index',
+  'recover',
+  'repair',
+  'rewrite',
+  'self-update',
+  'stats',
+  'tag',
+])

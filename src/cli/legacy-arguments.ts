@@ -23,9 +23,9 @@ function takeVerb(args: readonly string[]): { readonly verb?: string; readonly r
   return value !== undefined && LEGACY_VERBS.has(value) ? { verb: value, rest } : { rest: args }
 }
 
-/** `--verbose=2` */
+/** `--verbose=2`, `-v=2` */
 function expandVerbose(arg: string): string[] {
-  const level = /^--verbose=(\d)$/.exec(arg)?.[1]
+  const level = /^(?:--verbose|-v)=(\d)$/.exec(arg)?.[1]
   return level === undefined ? [arg] : Array.from({ length: Number(level) }, () => '-v')
 }
 

@@ -1,24 +1,14 @@
-/** The command line: finds the command, runs it, and turns what happens into output and an exit code. */
+/**
+ * The command line: finds the command, runs it, and turns what happens into output and an exit code. The library is
+ * only loaded where something is to be done with it: loading it takes longer than anything else a small command does.
+ */
 import { Command, CommanderError } from 'commander'
-import { ResticError } from '../index.ts'
-import { COMMANDS } from './commands.ts'
-import { CommandContext } from './context.ts'
-import { describeError, isSystemError } from './describe-error.ts'
-import {
-  EXIT_FAILURE,
-  EXIT_INCOMPLETE,
-  EXIT_INTERRUPTED,
-  EXIT_OK,
-  EXIT_OUTPUT_CLOSED,
-  exitCodeOf,
-  ExitError,
-} from './exit-codes.ts'
-import { toJson } from './format.ts'
+import { COMMANDS, MISSING_COMMANDS } from './commands.ts'
+import type { CommandContext } from './context.ts'
+import { EXIT_FAILURE, EXIT_OK } from './exit-codes.ts'
 import { addGlobalOptions, globalOptionsOf } from './global-options.ts'
-import { OutputClosedError, type CliIo } from './io.ts'
+import type { CliIo } from './io.ts'
 import { translateArguments } from './legacy-arguments.ts'
-import { safeText } from './safe-text.ts'
-import { checkFeatures } from './settings.ts'
 
 /**
  * Runs one command line (without `node` and script).
@@ -29,7 +19,7 @@ export async function main(args: readonly string[], io: CliIo): Promise<number> 
   try {
     await run.execute(translateArguments(args))
     // Finished all the same, but whoever sent the signal must not take it for success.
-    return io.signal.aborted ? run.report(io.signal.reason) : run.exitCode
+    return io.signal.aborted ? await run.report(io.signal.reason) : run.exitCode
   } catch (error) {
     return run.report(error)
   }
@@ -37,86 +27,95 @@ export async function main(args: readonly string[], io: CliIo): Promise<number> 
 
 class Run {
   readonly #io: CliIo
+  readonly #program: Command
+  /** The command that runs, once it is known. */
   #command: Command
+  /** What is wrong with the arguments, in commander's words. */
+  #usageErrors = ''
   exitCode: number = EXIT_OK
 
   constructor(io: CliIo) {
     this.#io = io
-    this.#command = this.#createProgram()
+    this.#program = this.#createProgram()
+    this.#command = this.#program
   }
 
   async execute(args: readonly string[]): Promise<void> {
-    for (const warning of checkFeatures(this.#io.env)) this.#io.stderr.write(`${warning}\n`)
-    const program = this.#command
+    await this.#checkFeatures()
     for (const { name, description, load } of COMMANDS) {
-      const command = program.command(name).description(description)
-      // Only what is asked for is loaded: starting up is most of the time of a small command.
+      const command = this.#program.command(name).description(description)
       if (!args.includes(name)) continue
       const module = await load()
-      module.define(command, (work) => this.#runCommand(work))
+      module.define(command, {
+        withContext: (work) => this.#runWithContext(work),
+        plainly: (work) => {
+          this.exitCode = work(this.#io, globalOptionsOf(this.#command))
+        },
+      })
       for (const inner of [command, ...command.commands]) addGlobalOptions(inner)
     }
-    if (args.length === 0) this.#io.stdout.write(program.helpInformation())
-    else await program.parseAsync([...args], { from: 'user' })
+    if (args.length === 0) this.#io.stdout.write(this.#program.helpInformation())
+    else await this.#program.parseAsync([...args], { from: 'user' })
   }
 
   /** Tells what went wrong. @returns the exit code */
-  report(error: unknown): number {
-    const { signal, stderr } = this.#io
-    // Commander has said it already.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_FAILURE
-    if (signal.reason instanceof OutputClosedError) {
-      if (signal.reason.message !== '') stderr.write(`Fatal: ${signal.reason.message}\n`)
-      return signal.reason.message === '' ? EXIT_OUTPUT_CLOSED : EXIT_FAILURE
-    }
-    const code = signal.aborted ? EXIT_INTERRUPTED : exitCodeOf(error)
-    const message = messageFor(error, code)
-    const isJson = globalOptionsOf(this.#command).json === true
-    stderr.write(
-      isJson
-        ? `${toJson({ message_type: 'exit_error', code, message })}\n`
-        : `${safeText(message)}${isExpected(error) ? '' : stackOf(error)}\n`,
-    )
-    return code
+  async report(error: unknown): Promise<number> {
+    if (error instanceof CommanderError) return this.#reportUsage(error)
+    const { reportError } = await import('./report-error.ts')
+    return reportError(error, this.#io, { isJson: globalOptionsOf(this.#command).json === true })
+  }
+
+  /** In text even with --json, as restic. */
+  async #reportUsage(error: CommanderError): Promise<number> {
+    if (error.exitCode === 0) return EXIT_OK
+    const text = this.#describeUnknownCommand(error) ?? this.#usageErrors
+    const isSafe = /^[\n -~]*$/.test(text)
+    this.#io.stderr.write(isSafe ? text : (await import('./safe-text.ts')).safeText(text))
+    return EXIT_FAILURE
+  }
+
+  /** Commander may stop at a flag before it looks at the command, but that is what is wrong in the first place. */
+  #describeUnknownCommand(error: CommanderError): string | undefined {
+    const [name = ''] = this.#program.args
+    const isKnown = name === 'help' || COMMANDS.some((command) => command.name === name)
+    if (isKnown || name === '' || name.startsWith('-')) return undefined
+    if (MISSING_COMMANDS.has(name))
+      return `unknown command "${name}": restic has it, this version of restic-ts does not yet\n`
+    return error.code === 'commander.unknownOption' ? `error: unknown command '${name}'\n` : undefined
+  }
+
+  /** Which restic does before any command. */
+  async #checkFeatures(): Promise<void> {
+    const { env, stderr } = this.#io
+    if ((env['RESTIC_FEATURES'] ?? '') === '') return
+    const { checkFeatures } = await import('./settings.ts')
+    for (const warning of checkFeatures(env)) stderr.write(`${warning}\n`)
   }
 
   #createProgram(): Command {
-    const io = this.#io
     return addGlobalOptions(new Command('restic-ts'))
       .description('Backups in the restic format, without restic.')
       .helpOption('-h, --help', 'show help')
       .enablePositionalOptions()
       .exitOverride()
       .configureOutput({
-        writeOut: (text) => io.stdout.write(text),
-        writeErr: (text) => io.stderr.write(safeText(text)),
+        writeOut: (text) => this.#io.stdout.write(text),
+        writeErr: (text) => {
+          this.#usageErrors += text
+        },
       })
       .hook('preAction', (_program, command) => {
         this.#command = command
       })
   }
 
-  async #runCommand(work: (context: CommandContext) => Promise<number>): Promise<void> {
-    const context = new CommandContext(this.#io, globalOptionsOf(this.#command))
+  async #runWithContext(work: (context: CommandContext) => Promise<number>): Promise<void> {
+    const { CommandContext: Context } = await import('./context.ts')
+    const context = new Context(this.#io, globalOptionsOf(this.#command))
     try {
       this.exitCode = await work(context)
     } finally {
       context.progress.done()
     }
   }
-}
-
-function messageFor(error: unknown, code: number): string {
-  if (error instanceof ExitError && code === EXIT_INCOMPLETE) return `Warning: ${error.message}`
-  const hint = error instanceof ResticError && error.hint !== undefined ? `\n${error.hint}` : ''
-  return `Fatal: ${describeError(error)}${hint}`
-}
-
-/** Anything else is a bug: it is shown with the place it happened, so that it can be reported. */
-function isExpected(error: unknown): boolean {
-  return error instanceof ResticError || error instanceof ExitError || isSystemError(error)
-}
-
-function stackOf(error: unknown): string {
-  return error instanceof Error && error.stack !== undefined ? `\n${error.stack}` : ''
 }

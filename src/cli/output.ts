@@ -1,7 +1,7 @@
 /** How commands speak: text for people, JSON for programs, warnings on standard error (command spec §1.2). */
 import { toJson } from './format.ts'
 import type { CliIo } from './io.ts'
-import { counterText, ProgressLine, progressIntervalMs, showsProgress, Ticker } from './progress.ts'
+import { counterText, ProgressLine, showsProgress, Ticker } from './progress.ts'
 import { safeText } from './safe-text.ts'
 
 /** 0 quiet, 1 as usual, 2 with -v, 3 with -vv. */
@@ -12,12 +12,14 @@ export class Output {
   readonly isJson: boolean
   readonly verbosity: Verbosity
   readonly progress: ProgressLine
+  #showStatus = (): void => this.progress.draw()
 
   constructor(io: CliIo, options: { readonly isJson: boolean; readonly verbosity: Verbosity }) {
     this.io = io
     this.isJson = options.isJson
     this.verbosity = options.verbosity
-    this.progress = new ProgressLine(io, { enabled: this.verbosity > 0 && !this.isJson })
+    this.progress = new ProgressLine(io, { enabled: this.verbosity > 0 })
+    io.onStatusRequest?.(() => this.#showStatus())
   }
 
   get isTerminal(): boolean {
@@ -42,6 +44,11 @@ export class Output {
     this.io.stdout.write(`${toJson(value)}\n`)
   }
 
+  /** What to do whenever somebody asks how far the command is, instead of drawing the line of progress. */
+  onStatusRequest(show: () => void): void {
+    this.#showStatus = show
+  }
+
   /** A warning or error on standard error, in text whatever the mode. */
   warn(text: string): void {
     this.progress.clear()
@@ -59,13 +66,14 @@ export class Output {
    * shown elsewhere.
    */
   counter(noun: string, options: { readonly terminalOnly?: boolean } = {}): CountCallback {
-    if (options.terminalOnly === true && !this.isTerminal) return () => undefined
+    const isShown = this.verbosity > 0 && !this.isJson && (options.terminalOnly !== true || this.isTerminal)
+    if (!isShown) return () => undefined
     let startedMs: number | undefined
     let isFinished = false
     return (done, total) => {
       if (isFinished) return
-      const started = (startedMs ??= performance.now())
-      const text = (): string => counterText((performance.now() - started) / 1000, { done, total }, noun)
+      const started = (startedMs ??= this.io.now())
+      const text = (): string => counterText((this.io.now() - started) / 1000, { done, total }, noun)
       if (done < total) {
         this.progress.update(text)
         return
@@ -84,34 +92,35 @@ export class StatusReporter<Progress> {
   readonly #output: Output
   readonly #formats: StatusFormats<Progress>
   readonly #ticker: Ticker
-  readonly #startedMs = performance.now()
+  readonly #startedMs: number
   #last: Progress | undefined
 
   constructor(output: Output, formats: StatusFormats<Progress>) {
     this.#output = output
     this.#formats = formats
-    this.#ticker = new Ticker(progressIntervalMs(output.io.env), () => this.#printJson(), {
-      startsAtOnce: false,
-    })
+    this.#startedMs = output.io.now()
+    this.#ticker = new Ticker(output.io, () => this.#printJson(), { startsAtOnce: false })
+    if (output.isJson) output.onStatusRequest(() => this.#printJson())
   }
 
   get elapsedSeconds(): number {
-    return (performance.now() - this.#startedMs) / 1000
+    return (this.#output.io.now() - this.#startedMs) / 1000
   }
 
-  /** Where nobody looks, operations need not count. */
-  get isWanted(): boolean {
+  /** Whether anybody sees it unasked. */
+  get isShown(): boolean {
     return this.#output.verbosity > 0 && (this.#output.isJson || showsProgress(this.#output.io))
   }
 
   update(progress: Progress): void {
-    if (!this.isWanted) return
     this.#last = progress
-    if (this.#output.isJson) this.#ticker.poke()
-    else this.#output.progress.update(() => this.#formats.text(progress, this.elapsedSeconds))
+    if (!this.#output.isJson)
+      this.#output.progress.update(() => this.#formats.text(progress, this.elapsedSeconds))
+    else if (this.isShown) this.#ticker.poke()
   }
 
   stop(): void {
+    this.#last = undefined
     this.#ticker.stop()
     this.#output.progress.done()
   }

@@ -5,7 +5,7 @@ import { describeError } from './describe-error.ts'
 import type { CliIo } from './io.ts'
 import type { LineReader } from './line-reader.ts'
 import { splitCommand } from './split-command.ts'
-import { decodeText, readInputFile, trimSpace } from './text-file.ts'
+import { readSettingFile, trimSpace } from './text-file.ts'
 
 /** Ways to a password; without any, people are asked. */
 export interface PasswordSource {
@@ -62,18 +62,13 @@ export function emptyPasswordError(flag = '--insecure-no-password'): InvalidInpu
   )
 }
 
-/** Text files may start with a byte order mark, and end with a newline nobody typed. @throws InvalidInputError */
-export async function readPasswordFile(path: string): Promise<string> {
-  return trimSpace(decodeText(await readInputFile(path)))
-}
-
 async function readPassword(source: PasswordSource): Promise<string | undefined> {
   try {
     if (source.command !== undefined && source.file !== undefined) {
       throw new InvalidInputError('Password file and command are mutually exclusive options')
     }
     if (source.command !== undefined) return emptyAsNone(await runPasswordCommand(source.command))
-    if (source.file !== undefined) return emptyAsNone(await readPasswordFile(source.file))
+    if (source.file !== undefined) return emptyAsNone(await readSettingFile(source.file))
     return source.password
   } catch (error) {
     if (!(error instanceof InvalidInputError)) throw error

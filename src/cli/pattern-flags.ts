@@ -1,6 +1,6 @@
 /** Pattern flags and the files they may name, for backup and restore. */
 import type { Command } from 'commander'
-import { parsePatternFile } from '../index.ts'
+import { InvalidInputError, parsePatternFile } from '../index.ts'
 import { collect } from './global-options.ts'
 import type { CliIo } from './io.ts'
 import { readInputFile } from './text-file.ts'
@@ -42,6 +42,15 @@ export async function readPatterns(
   env: CliIo['env'] = {},
 ): Promise<string[]> {
   const patterns = [...given]
-  for (const file of files) patterns.push(...parsePatternFile(await readInputFile(file), env))
+  for (const file of files) patterns.push(...parsePatternFile(await readPatternFile(file), env))
   return patterns
+}
+
+async function readPatternFile(file: string): Promise<Uint8Array> {
+  try {
+    return await readInputFile(file)
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error)
+    throw new InvalidInputError(`failed to read patterns from file "${file}": ${problem}`, { cause: error })
+  }
 }

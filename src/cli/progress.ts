@@ -13,9 +13,9 @@ export function progressIntervalMs(env: CliIo['env']): number {
   return 1000 / (parseFps(env['RESTIC_PROGRESS_FPS']) ?? DEFAULT_FPS)
 }
 
-/** Whether progress in text is to be shown at all: on terminals, and elsewhere on request. */
+/** Whether progress in text is to be shown unasked: on terminals, and elsewhere on request. */
 export function showsProgress(io: CliIo): boolean {
-  return io.stdout.isTTY === true || parseFps(io.env['RESTIC_PROGRESS_FPS']) !== undefined
+  return canRedraw(io) || parseFps(io.env['RESTIC_PROGRESS_FPS']) !== undefined
 }
 
 /** `[0:03] 42.00%  21 / 50 packs` */
@@ -34,15 +34,17 @@ export function counterText(
  * Calls `show` at most once an interval: when poked, and by itself, so that the clock goes on while an operation waits.
  */
 export class Ticker {
-  readonly #intervalMs: number
+  readonly #io: CliIo
   readonly #show: () => void
+  readonly #intervalMs: number
   #lastMs: number
   #timer: NodeJS.Timeout | undefined
 
-  constructor(intervalMs: number, show: () => void, options: { readonly startsAtOnce: boolean }) {
-    this.#intervalMs = intervalMs
+  constructor(io: CliIo, show: () => void, options: { readonly startsAtOnce: boolean }) {
+    this.#io = io
     this.#show = show
-    this.#lastMs = options.startsAtOnce ? Number.NEGATIVE_INFINITY : performance.now()
+    this.#intervalMs = progressIntervalMs(io.env)
+    this.#lastMs = options.startsAtOnce ? Number.NEGATIVE_INFINITY : io.now()
   }
 
   poke(): void {
@@ -56,7 +58,7 @@ export class Ticker {
   }
 
   #tick(): void {
-    const now = performance.now()
+    const now = this.#io.now()
     if (now - this.#lastMs < this.#intervalMs) return
     this.#lastMs = now
     this.#show()
@@ -66,28 +68,27 @@ export class Ticker {
 /** The line at the bottom of the output. */
 export class ProgressLine {
   readonly #io: CliIo
-  readonly #isEnabled: boolean
+  readonly #isUnasked: boolean
   readonly #ticker: Ticker
   #line: (() => string) | undefined
   #shown = ''
 
+  /** @param options.enabled whether the line is drawn by itself where it can be; on request it always is */
   constructor(io: CliIo, options: { readonly enabled: boolean }) {
     this.#io = io
-    this.#isEnabled = options.enabled && showsProgress(io)
-    const startsAtOnce = io.stdout.isTTY === true
-    this.#ticker = new Ticker(progressIntervalMs(io.env), () => this.#draw(), { startsAtOnce })
+    this.#isUnasked = options.enabled && showsProgress(io)
+    this.#ticker = new Ticker(io, () => this.draw(), { startsAtOnce: canRedraw(io) })
   }
 
   /** Shows `line` from now on. It is only made when it is drawn. */
   update(line: () => string): void {
-    if (!this.#isEnabled) return
     this.#line = line
-    this.#ticker.poke()
+    if (this.#isUnasked) this.#ticker.poke()
   }
 
   /** Makes room for other output; the line comes back by itself. */
   clear(): void {
-    if (this.#io.stdout.isTTY === true && this.#shown !== '') this.#io.stdout.write(CLEAR_LINE)
+    if (canRedraw(this.#io) && this.#shown !== '') this.#io.stdout.write(CLEAR_LINE)
     this.#shown = ''
   }
 
@@ -98,10 +99,11 @@ export class ProgressLine {
     this.#ticker.stop()
   }
 
-  #draw(): void {
+  /** Draws the line now, unless it is there already. */
+  draw(): void {
     const line = this.#line === undefined ? '' : safeText(this.#line())
     if (line === '' || line === this.#shown) return
-    if (this.#io.stdout.isTTY === true) {
+    if (canRedraw(this.#io)) {
       // The last column stays free: writing to it makes some terminals go on to the next line.
       const columns = this.#io.stdout.columns ?? 0
       const text = truncate(line.replaceAll('\n', ' '), (columns > 0 ? columns : DEFAULT_COLUMNS) - 1)
@@ -111,6 +113,11 @@ export class ProgressLine {
     }
     this.#shown = line
   }
+}
+
+/** Whether a line can be drawn over: a dumb terminal has no way to. */
+function canRedraw({ stdout, env }: CliIo): boolean {
+  return stdout.isTTY === true && env['TERM'] !== 'dumb'
 }
 
 function parseFps(text: string | undefined): number | undefined {

@@ -8,6 +8,8 @@ export interface PruneFlags {
   readonly repackCacheableOnly?: boolean
   readonly repackUncompressed?: boolean
   readonly repackSmallerThan?: string
+  /** Of prune only. */
+  readonly unsafeRecoverNoFreeSpace?: string
 }
 
 export function addPruneOptions(command: Command): Command {
@@ -32,5 +34,6 @@ export function pruneOptionsFrom(flags: PruneFlags): PruneOptions {
     repackUncompressed: flags.repackUncompressed,
     repackSmallerThanBytes:
       flags.repackSmallerThan === undefined ? undefined : parseByteSize(flags.repackSmallerThan),
+    unsafeRecoverNoFreeSpace: flags.unsafeRecoverNoFreeSpace,
   }
 }

@@ -1,5 +1,15 @@
 /** What prune prints (command spec §3), on its own or after forget. */
-import type { ItemError, PruneOptions, PrunePhase, PrunePlan, PruneProgress, PruneResult } from '../index.ts'
+import {
+  shortId,
+  type Id,
+  type ItemError,
+  type PruneOptions,
+  type PrunePhase,
+  type PrunePlan,
+  type PruneProgress,
+  type PruneResult,
+  type PruneStats,
+} from '../index.ts'
 import { describeError } from './describe-error.ts'
 import { formatBytes, formatPercent } from './format.ts'
 import { counterText } from './progress.ts'
@@ -15,15 +25,22 @@ const NOUNS: Record<PrunePhase, string> = {
   'remove-packs': 'files deleted',
 }
 
+export interface PruneOutputOptions {
+  readonly dryRun: boolean
+  /** Whether to end with a summary where JSON is wanted: forget has JSON of its own. */
+  readonly jsonSummary: boolean
+}
+
 export class PruneOutput {
   readonly #output: Output
-  readonly #dryRun: boolean
+  readonly #options: PruneOutputOptions
+  #plan: PrunePlan | undefined
   #phase: PrunePhase | undefined
   #count: CountCallback = () => undefined
 
-  constructor(output: Output, options: { readonly dryRun: boolean }) {
+  constructor(output: Output, options: PruneOutputOptions) {
     this.#output = output
-    this.#dryRun = options.dryRun
+    this.#options = options
   }
 
   callbacks(): Pick<PruneOptions, 'onProgress' | 'onError' | 'onPlan'> {
@@ -50,60 +67,87 @@ export class PruneOutput {
     this.#output.warnOf(`unable to remove ${item} from the repository: ${message}`, json)
   }
 
-  plan({ stats }: PrunePlan): void {
-    const { packs } = stats
+  plan(plan: PrunePlan): void {
+    this.#plan = plan
+    const { stats } = plan
     const output = this.#output
-    const total = packs.used + packs.partlyUsed + packs.unused + packs.unreferenced
+    const { packs: total } = totalsOf(stats)
     output.progress.done()
     output.print('searching used packs...\ncollecting packs for deletion and repacking')
     output.print(counterText(0, { done: total, total }, 'packs processed'))
-    if (this.#dryRun) output.print('\nWould have made the following changes:')
+    if (this.#options.dryRun) output.print('\nWould have made the following changes:')
     this.#printBefore(stats)
     this.#printChange(stats)
     this.#printPacks(stats)
   }
 
   finish(result: PruneResult): void {
-    this.#output.progress.done()
-    if (this.#dryRun) return
-    const { failures } = result
-    if (failures.length > 0)
-      this.#output.warn(`${failures.length} packs could not be removed; a later prune will take them`)
-    this.#output.print('done')
+    const output = this.#output
+    output.progress.done()
+    if (output.isJson) {
+      if (this.#options.jsonSummary) output.printJson(pruneSummary(result))
+    } else if (this.#options.dryRun) {
+      this.#printDryRun(result)
+    } else {
+      const { failures } = result
+      if (failures.length > 0)
+        output.warn(`${failures.length} packs could not be removed; a later prune will take them`)
+      output.print('done')
+    }
   }
 
-  #printBefore({ blobs, bytes }: PruneResult['stats']): void {
+  #printDryRun({ removedPacks, removedUnreferencedPacks }: PruneResult): void {
+    const unused = new Set(this.#plan?.removePacks)
+    const repacked = removedPacks.filter((id) => !unused.has(id))
+    const lists: (readonly [string, Iterable<Id>])[] = [
+      ['Would have repacked and removed the following packs', repacked],
+      ['Would have removed the following no longer used packs', unused],
+    ]
+    if (removedUnreferencedPacks.length > 0)
+      lists.unshift(['Would have removed the following unreferenced packs', removedUnreferencedPacks])
+    this.#output.print(
+      'Repeated prune dry-runs can report slightly different amounts of data to keep or repack. ' +
+        'This is expected behavior.\n',
+      2,
+    )
+    for (const [title, ids] of lists) {
+      const names = [...ids].map((id) => shortId(id)).toSorted()
+      this.#output.print(`${title}:\n{${names.join(' ')}}\n`, 2)
+    }
+  }
+
+  #printBefore(stats: PruneStats): void {
+    const { blobs, bytes } = stats
     const output = this.#output
-    const unusedBytes = bytes.duplicate + bytes.unused
-    const totalBytes = bytes.used + unusedBytes + bytes.unreferenced
+    const totals = totalsOf(stats)
     output.print(`\n${line('used:', blobs.used, bytes.used)}`, 2)
     if (blobs.duplicate > 0) output.print(line('duplicates:', blobs.duplicate, bytes.duplicate), 2)
     output.print(line('unused:', blobs.unused, bytes.unused), 2)
     if (bytes.unreferenced > 0)
       output.print(`${'unreferenced:'.padEnd(33)}${formatBytes(bytes.unreferenced)}`, 2)
-    output.print(line('total:', blobs.used + blobs.unused + blobs.duplicate, totalBytes), 2)
-    output.print(`unused size: ${formatPercent(unusedBytes, totalBytes)} of total size`, 2)
+    output.print(line('total:', totals.blobs, totals.bytes), 2)
+    const share = formatPercent(bytes.duplicate + bytes.unused, totals.bytes)
+    output.print(`unused size: ${share} of total size`, 2)
   }
 
-  #printChange({ blobs, bytes }: PruneResult['stats']): void {
+  #printChange(stats: PruneStats): void {
+    const { blobs, bytes } = stats
     const output = this.#output
-    const removedBlobs = blobs.remove + blobs.repackRemove
-    const totalBlobs = blobs.used + blobs.unused + blobs.duplicate
-    const unusedAfter = bytes.unused + bytes.duplicate - bytes.remove - bytes.repackRemove
-    const remaining = bytes.used + unusedAfter
-    const deletedBytes = bytes.remove + bytes.unreferenced
+    const totals = totalsOf(stats)
+    const remaining = totals.bytes - totals.removedBytes
     output.print(`\n${line('to repack:', blobs.repack, bytes.repack)}`)
     output.print(line('this removes:', blobs.repackRemove, bytes.repackRemove))
-    output.print(line('to delete:', blobs.remove, deletedBytes))
-    output.print(line('total prune:', removedBlobs, deletedBytes + bytes.repackRemove))
+    output.print(line('to delete:', blobs.remove, bytes.remove + bytes.unreferenced))
+    output.print(line('total prune:', totals.removedBlobs, totals.removedBytes))
     if (bytes.uncompressed > 0)
       output.print(`${'not yet compressed:'.padEnd(33)}${formatBytes(bytes.uncompressed)}`)
-    output.print(line('remaining:', totalBlobs - removedBlobs, remaining))
-    const share = formatPercent(unusedAfter, remaining)
-    output.print(`unused size after prune: ${formatBytes(unusedAfter)} (${share} of remaining size)\n`)
+    output.print(line('remaining:', totals.blobs - totals.removedBlobs, remaining))
+    const share = formatPercent(totals.unusedBytesAfter, remaining)
+    const unused = formatBytes(totals.unusedBytesAfter)
+    output.print(`unused size after prune: ${unused} (${share} of remaining size)\n`)
   }
 
-  #printPacks({ packs }: PruneResult['stats']): void {
+  #printPacks({ packs }: PruneStats): void {
     const output = this.#output
     output.print(`totally used packs: ${ten(packs.used)}`, 2)
     output.print(`partly used packs:  ${ten(packs.partlyUsed)}`, 2)
@@ -145,27 +189,66 @@ function line(title: string, blobs: number, bytes: number): string {
   return `${title.padEnd(14)}${ten(blobs)} blobs / ${formatBytes(bytes)}`
 }
 
-/** restic has no JSON here; this is ours, in the manner of its other summaries. */
-export function pruneSummary(result: PruneResult, dryRun: boolean): Record<string, unknown> {
-  const { blobs, bytes, packs } = result.stats
+/** As restic prints it from the version after 0.19 on. */
+function pruneSummary({ stats }: PruneResult): Record<string, unknown> {
+  const { blobs, bytes, packs } = stats
+  const totals = totalsOf(stats)
   return {
     message_type: 'summary',
-    dry_run: dryRun,
-    blobs_used: blobs.used,
-    blobs_unused: blobs.unused,
-    blobs_duplicate: blobs.duplicate,
-    blobs_repacked: blobs.repack,
-    blobs_removed: blobs.remove + blobs.repackRemove,
-    bytes_used: bytes.used,
-    bytes_unused: bytes.unused,
-    bytes_duplicate: bytes.duplicate,
-    bytes_repacked: bytes.repack,
-    bytes_removed: bytes.remove + bytes.repackRemove + bytes.unreferenced,
-    bytes_uncompressed: bytes.uncompressed,
-    packs_kept: packs.keep,
-    packs_repacked: packs.repack,
-    packs_removed: result.removedPacks.length,
-    packs_unreferenced: result.removedUnreferencedPacks.length,
-    failures: result.failures.length,
+    blobs: {
+      used: blobs.used,
+      duplicate: blobs.duplicate,
+      unused: blobs.unused,
+      total: totals.blobs,
+      repack: blobs.repack,
+      repack_remove: blobs.repackRemove,
+      remove: blobs.remove,
+      remove_total: totals.removedBlobs,
+      remaining: totals.blobs - totals.removedBlobs,
+    },
+    bytes: {
+      used: bytes.used,
+      duplicate: bytes.duplicate,
+      unused: bytes.unused,
+      unreferenced: bytes.unreferenced,
+      uncompressed: bytes.uncompressed,
+      total: totals.bytes,
+      repack: bytes.repack,
+      repack_remove: bytes.repackRemove,
+      remove: bytes.remove,
+      remove_total: totals.removedBytes,
+      remaining: totals.bytes - totals.removedBytes,
+      remaining_unused: totals.unusedBytesAfter,
+    },
+    packfiles: {
+      used: packs.used,
+      unused: packs.unused,
+      partly_used: packs.partlyUsed,
+      unreferenced: packs.unreferenced,
+      total: totals.packs,
+      keep: packs.keep,
+      repack: packs.repack,
+      remove: packs.remove,
+      remove_total: packs.unreferenced + packs.remove,
+    },
+  }
+}
+
+/** What follows from the counts of a plan. */
+function totalsOf({
+  blobs,
+  bytes,
+  packs,
+}: PruneStats): Record<
+  'blobs' | 'removedBlobs' | 'bytes' | 'removedBytes' | 'unusedBytesAfter' | 'packs',
+  number
+> {
+  return {
+    blobs: blobs.used + blobs.unused + blobs.duplicate,
+    removedBlobs: blobs.remove + blobs.repackRemove,
+    bytes: bytes.used + bytes.duplicate + bytes.unused + bytes.unreferenced,
+    removedBytes: bytes.remove + bytes.repackRemove + bytes.unreferenced,
+    unusedBytesAfter: bytes.duplicate + bytes.unused - bytes.remove - bytes.repackRemove,
+    packs: packs.used + packs.partlyUsed + packs.unused + packs.unreferenced,
   }
 }

@@ -13,7 +13,7 @@ export class RateEstimator {
   readonly #now: () => number
 
   /** @param now a clock in ms */
-  constructor(now: () => number = () => performance.now()) {
+  constructor(now: () => number) {
     this.#now = now
     this.#samples = [{ ms: now(), bytes: 0 }]
   }

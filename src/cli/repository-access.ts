@@ -3,7 +3,7 @@ import { InvalidInputError } from '../index.ts'
 import type { GlobalOptions } from './global-options.ts'
 import type { CliIo } from './io.ts'
 import type { PasswordSource } from './password.ts'
-import { decodeText, readInputFile, trimSpace } from './text-file.ts'
+import { readSettingFile } from './text-file.ts'
 
 export interface RepositoryAccess {
   readonly location?: string | undefined
@@ -63,7 +63,7 @@ export async function resolveLocation(
   }
   if (location !== undefined) return location
   if (locationFile === undefined) throw new InvalidInputError(`Please specify repository location (${flags})`)
-  return trimSpace(decodeText(await readInputFile(locationFile)))
+  return readSettingFile(locationFile)
 }
 
 /** A flag of either kind overrules both variables. */

@@ -22,7 +22,7 @@ type Callbacks = Pick<
 export class RestoreOutput {
   readonly #output: Output
   readonly #target: string
-  readonly #rate = new RateEstimator()
+  readonly #rate: RateEstimator
   readonly #status: StatusReporter<RestoreProgress>
   #bytesPerSecond = 0
   #errorCount = 0
@@ -32,6 +32,7 @@ export class RestoreOutput {
   constructor(output: Output, target: string) {
     this.#output = output
     this.#target = quoteUnprintable(target)
+    this.#rate = new RateEstimator(output.io.now)
     this.#status = new StatusReporter(output, {
       text: (progress, seconds) => this.#statusText(progress, seconds),
       json: (progress, seconds) => statusJson(progress, seconds),
@@ -60,7 +61,7 @@ export class RestoreOutput {
       this.#summary(result)
       return
     }
-    const took = formatGoDuration(performance.now() - this.#verifyStartedMs)
+    const took = formatGoDuration(this.#output.io.now() - this.#verifyStartedMs)
     this.#output.print(`finished verifying ${result.filesVerified} files in ${this.#target} (took ${took})`)
   }
 
@@ -68,7 +69,7 @@ export class RestoreOutput {
   #verifyStarted(): void {
     if (this.#last !== undefined) this.#summary(this.#last)
     this.stop()
-    this.#verifyStartedMs = performance.now()
+    this.#verifyStartedMs = this.#output.io.now()
     this.#output.print(`verifying files in ${this.#target}`)
   }
 

@@ -11,10 +11,10 @@ const LONE_SURROGATES = /\p{Surrogate}/gu
 /** A name as it is, or in double quotes with escapes where it has characters that cannot be shown (as restic). */
 export function quoteUnprintable(name: string): string {
   if (ORDINARY.test(name)) return name
-  for (const character of name) {
-    if (character === '\ufffd' || !isPrintable(character)) return `"${quoteName(name)}"`
-  }
-  return name
+  // The table of what can be shown is one of names, which have no slash.
+  const parts = name.split('/')
+  const isShown = parts.every((part) => !part.includes('\ufffd') && Array.from(part).every(isPrintable))
+  return isShown ? name : `"${parts.map(quoteName).join('/')}"`
 }
 
 /** Running text: characters that cannot be shown are escaped, line ends stay. */

@@ -13,9 +13,10 @@ export async function askHidden(
   },
 ): Promise<string> {
   const { input, output, signal } = streams
-  output.write(prompt)
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() })
   const reader = createInterface({ input, output: silent, terminal: true })
+  // Only now that nothing typed shows any more.
+  output.write(prompt)
   try {
     return await new Promise<string>((resolve, reject) => {
       signal.addEventListener('abort', () => reject(new AbortedError()), { once: true })

@@ -1,6 +1,6 @@
 /** Small files of text that people write with an editor: passwords, repository locations, patterns. */
 import { readFile } from 'node:fs/promises'
-import { InvalidInputError } from '../index.ts'
+import { InvalidInputError, nativePath } from '../index.ts'
 import { describeError, isMissing } from './describe-error.ts'
 
 /** What Go's strings.TrimSpace takes off: Unicode's white space, which has U+0085 but not U+FEFF. */
@@ -22,10 +22,19 @@ export function decodeText(bytes: Uint8Array): string {
 /** @throws InvalidInputError */
 export async function readInputFile(path: string): Promise<Uint8Array> {
   try {
-    return await readFile(path)
+    return await readFile(nativePath(path))
   } catch (error) {
-    const problem = isMissing(error) ? `${path} does not exist` : describeError(error)
-    throw new InvalidInputError(problem, { cause: error })
+    throw new InvalidInputError(describeError(error, path), { cause: error })
+  }
+}
+
+/** The text of a file that holds one setting, such as a password, without white space around it. @throws InvalidInputError */
+export async function readSettingFile(path: string): Promise<string> {
+  try {
+    return trimSpace(decodeText(await readInputFile(path)))
+  } catch (error) {
+    if (!(error instanceof InvalidInputError && isMissing(error.cause))) throw error
+    throw new InvalidInputError(`${path} does not exist`, { cause: error })
   }
 }
 
