@@ -15,7 +15,7 @@ import type { CommandContext } from './context.ts'
 import { EXIT_INCOMPLETE, EXIT_OK, ExitError } from './exit-codes.ts'
 import { collect } from './global-options.ts'
 import { addExcludeOptions, readPatterns, type ExcludeFlags } from './pattern-flags.ts'
-import { checkReadConcurrency } from './settings.ts'
+import { readConcurrencyOf } from './settings.ts'
 import { VERSION } from './version.ts'
 
 interface Flags extends TargetFlags, ExcludeFlags {
@@ -82,7 +82,6 @@ function addSnapshotOptions(command: Command): Command {
 }
 
 async function runBackup(context: CommandContext, args: readonly string[], flags: Flags): Promise<number> {
-  checkReadConcurrency(flags.readConcurrency, context.io.env)
   const options = await backupOptions(context, flags)
   const targets = await backupTargets(context, args, flags)
   context.print('open repository', 2)
@@ -106,6 +105,7 @@ async function backupOptions(context: CommandContext, flags: Flags): Promise<Bac
   const { env } = context.io
   const { excludeLargerThan } = flags
   return {
+    readConcurrency: readConcurrencyOf(flags.readConcurrency, env),
     excludes: await readPatterns(flags.exclude, flags.excludeFile, env),
     recordedExcludes: flags.exclude ?? [],
     insensitiveExcludes: await readPatterns(flags.iexclude, flags.iexcludeFile, env),

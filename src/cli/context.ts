@@ -7,6 +7,7 @@ import {
   type Backend,
   type Lock,
   type Notice,
+  type OpenBackendOptions,
   type RepositorySettings,
 } from '../index.ts'
 import { describeError } from './describe-error.ts'
@@ -24,19 +25,23 @@ import {
 import { repositoryAccess, resolveLocation, type RepositoryAccess } from './repository-access.ts'
 import {
   compressionOf,
-  extendedOptionsOf,
   packSizeBytesOf,
   parseGoDuration,
+  storeOptionsOf,
   verbosityOf,
+  workersOf,
 } from './settings.ts'
 
 /** On a terminal a mistyped password may be corrected. */
 const PASSWORD_TRIES = 3
+/** How the repository is named; the flags of a second one are others. */
+const FLAGS = '-r or --repository-file'
 
 export class CommandContext extends Output {
   readonly options: GlobalOptions
   readonly #access: RepositoryAccess
   readonly #settings: RepositorySettings
+  readonly #store: OpenBackendOptions
   readonly #lines: LineReader
 
   /** Checks all flags before anything is opened. @throws InvalidInputError */
@@ -49,11 +54,12 @@ export class CommandContext extends Output {
       compression: compressionOf(options, io.env),
       packSizeBytes: packSizeBytesOf(options, io.env),
       extraVerify: options.extraVerify !== false,
+      workers: workersOf(options, io.env),
       noLock: this.noLock,
       retryLockMs: options.retryLock === undefined ? undefined : parseGoDuration(options.retryLock),
       onNotice: (notice) => this.#notify(notice),
     }
-    extendedOptionsOf(options)
+    this.#store = { ...storeOptionsOf(options, io.env), onMessage: (line) => this.warn(line) }
   }
 
   get signal(): AbortSignal {
@@ -103,42 +109,31 @@ export class CommandContext extends Output {
     readonly version: 1 | 2
     readonly chunkerPolynomial: bigint | undefined
   }): Promise<Repository> {
-    const backend = await this.#openBackend(this.#access)
-    const prompt = this.prompt('enter password for new repository: ', 'enter password again: ')
-    const password = (await findPassword(this.#access.password)) ?? (await askNewPassword(prompt))
-    return Repository.create(backend, { ...this.#settings, ...options, password, signal: this.signal })
+    return this.#withBackend(this.#access, FLAGS, async (backend) => {
+      const prompt = this.prompt('enter password for new repository: ', 'enter password again: ')
+      const password = (await findPassword(this.#access.password)) ?? (await askNewPassword(prompt))
+      return Repository.create(backend, { ...this.#settings, ...options, password, signal: this.signal })
+    })
   }
 
   /** @throws WrongPasswordError and whatever opening throws */
-  async openRepository(access: RepositoryAccess, flags?: string): Promise<Repository> {
-    const backend = await this.#openBackend(access, flags)
-    const password = await findPassword(access.password)
-    if (password !== undefined) return this.#open(backend, access, password)
-    // Nobody should type a password only to hear that there is no repository: opening says so first.
-    if (await isMissing(backend, this.signal)) return this.#open(backend, access, '')
-    const prompt = this.prompt('enter password for repository: ')
-    for (let triesLeft = this.io.askHidden === undefined ? 1 : PASSWORD_TRIES; ;) {
-      const answer = await readAnswer(prompt)
-      try {
-        if (answer === '') throw emptyPasswordError()
-        return await this.#open(backend, access, answer)
-      } catch (error) {
-        triesLeft -= 1
-        const isWrong = answer === '' || error instanceof WrongPasswordError
-        if (triesLeft === 0 || !isWrong) throw error
-        this.warn(`${describeError(error)}. Try again`)
-      }
+  openRepository(access: RepositoryAccess, flags = FLAGS): Promise<Repository> {
+    return this.#withBackend(access, flags, (backend) => this.#unlockRepository(backend, access))
+  }
+
+  /** Opens the store for `work`; where that fails, nothing may stay open and keep the process alive. */
+  async #withBackend<T>(
+    access: RepositoryAccess,
+    flags: string,
+    work: (backend: Backend) => Promise<T>,
+  ): Promise<T> {
+    const backend = await openBackend(await resolveLocation(access, flags), this.#store)
+    try {
+      return await work(backend)
+    } catch (error) {
+      await backend.close()
+      throw error
     }
-  }
-
-  /** How to ask for a password. */
-  prompt(text: string, confirm?: string): PasswordPrompt {
-    return { askHidden: this.io.askHidden, lines: this.#lines, text, confirm }
-  }
-
-  async #openBackend(access: RepositoryAccess, flags?: string): Promise<Backend> {
-    const location = await resolveLocation(access, flags)
-    return openBackend(location, { env: this.io.env, options: extendedOptionsOf(this.options) })
   }
 
   #open(backend: Backend, access: RepositoryAccess, password: string): Promise<Repository> {

@@ -17,13 +17,14 @@ export interface GlobalOptions {
   readonly packSize?: string
   readonly extraVerify?: boolean
   readonly option?: readonly string[]
+  readonly workers?: string
 }
 
 export function collect(value: string, previous: readonly string[] = []): readonly string[] {
   return [...previous, value]
 }
 
-/** Adds the global flags. Those that only matter to a cache or to remote stores are accepted and do nothing yet. */
+/** Adds the global flags. Those of a cache and of limits to the rate are accepted and do nothing yet. */
 export function addGlobalOptions(command: Command): Command {
   command
     .optionsGroup('Global options:')
@@ -54,7 +55,29 @@ export function addGlobalOptions(command: Command): Command {
     )
     .option('--pack-size <MiB>', 'size of packs, 4 to 128 (default: $RESTIC_PACK_SIZE or 16)')
     .option('--no-extra-verify', 'do not decode again what was encoded before it is stored')
+    .option(
+      '--workers <n>',
+      'worker threads, 0 for none (default: $RESTIC_TS_WORKERS or the number of processors)',
+    )
     .option('-o, --option <key=value>', 'extended option, may be given more than once', collect)
+    .option(
+      '--cacert <file>',
+      'PEM file of certificates to trust, may be repeated (default: $RESTIC_CACERT)',
+      collect,
+    )
+    .option(
+      '--tls-client-cert <file>',
+      'PEM file of a client certificate and its key (default: $RESTIC_TLS_CLIENT_CERT)',
+    )
+    .option('--insecure-tls', 'trust any certificate (insecure)')
+    .option(
+      '--http-user-agent <name>',
+      'name for us in requests to remote stores (default: $RESTIC_HTTP_USER_AGENT)',
+    )
+    .option(
+      '--stuck-request-timeout <duration>',
+      'repeat a request to a remote store that makes no progress for so long (default: 5m)',
+    )
   for (const flags of WITHOUT_EFFECT)
     command.addOption(new Option(flags, 'accepted for compatibility').hideHelp())
   return command
@@ -66,11 +89,6 @@ const WITHOUT_EFFECT = [
   '--cleanup-cache',
   '--limit-upload <rate>',
   '--limit-download <rate>',
-  '--cacert <file>',
-  '--tls-client-cert <file>',
-  '--insecure-tls',
-  '--http-user-agent <name>',
-  '--stuck-request-timeout <duration>',
 ]
 
 /** What was given, whether before or after the command's name: the later wins, what may be repeated adds up. */

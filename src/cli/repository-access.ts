@@ -51,10 +51,7 @@ export function fromRepositoryAccess(flags: FromFlags, env: CliIo['env']): Repos
 }
 
 /** @throws InvalidInputError where no repository is named, or two are */
-export async function resolveLocation(
-  access: RepositoryAccess,
-  flags = '-r or --repository-file',
-): Promise<string> {
+export async function resolveLocation(access: RepositoryAccess, flags: string): Promise<string> {
   const { location, locationFile } = access
   if (location !== undefined && locationFile !== undefined) {
     throw new InvalidInputError(

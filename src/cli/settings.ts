@@ -1,5 +1,5 @@
 /** What the global flags and variables mean (command spec §1.2–1.4). */
-import { InvalidInputError, type CompressionMode } from '../index.ts'
+import { InvalidInputError, type CompressionMode, type OpenBackendOptions } from '../index.ts'
 import type { GlobalOptions } from './global-options.ts'
 import type { CliIo } from './io.ts'
 import type { Verbosity } from './output.ts'
@@ -26,6 +26,9 @@ export function compressionOf(options: GlobalOptions, env: CliIo['env']): Compre
   )
 }
 
+/** More than any machine has use for: a slip of the finger must not exhaust it. */
+const MAX_THREADS = 256
+
 /** Bytes, or undefined for the default; the engine checks the limits. @throws InvalidInputError */
 export function packSizeBytesOf(options: GlobalOptions, env: CliIo['env']): number | undefined {
   const { name, text } = flagOrVariable(['--pack-size', options.packSize], 'RESTIC_PACK_SIZE', env)
@@ -34,15 +37,26 @@ export function packSizeBytesOf(options: GlobalOptions, env: CliIo['env']): numb
   throw new InvalidInputError(`invalid value for ${name} "${text}": give a whole number of MiB`)
 }
 
-/** Files read at once. The engine has no use for it yet, but a wrong value must not pass. @throws InvalidInputError */
-export function checkReadConcurrency(flag: string | undefined, env: CliIo['env']): void {
-  const { name, text } = flagOrVariable(['--read-concurrency', flag], 'RESTIC_READ_CONCURRENCY', env)
-  if (text !== '' && !/^\d{1,9}$/.test(text))
-    throw new InvalidInputError(`invalid value for ${name} "${text}": not a number`)
+/** Files read at once; undefined where that is left to the number of threads. @throws InvalidInputError */
+export function readConcurrencyOf(flag: string | undefined, env: CliIo['env']): number | undefined {
+  const number = numberOf(flagOrVariable(['--read-concurrency', flag], 'RESTIC_READ_CONCURRENCY', env))
+  return number === 0 ? undefined : number
+}
+
+/** Worker threads an operation may start. @throws InvalidInputError */
+export function workersOf(options: GlobalOptions, env: CliIo['env']): number | undefined {
+  return numberOf(flagOrVariable(['--workers', options.workers], 'RESTIC_TS_WORKERS', env))
+}
+
+function numberOf({ name, text }: { readonly name: string; readonly text: string }): number | undefined {
+  if (text === '') return undefined
+  const number = Number(text)
+  if (/^\d{1,9}$/.test(text) && number <= MAX_THREADS) return number
+  throw new InvalidInputError(`invalid value for ${name} "${text}": not a number from 0 to ${MAX_THREADS}`)
 }
 
 /** `key=value` pairs, several in one flag where commas part them. @throws InvalidInputError */
-export function extendedOptionsOf(options: GlobalOptions): Record<string, string> {
+function extendedOptionsOf(options: GlobalOptions): Record<string, string> {
   const values = new Map<string, string>()
   for (const pair of (options.option ?? []).flatMap((text) => text.split(PAIR_SEPARATOR))) {
     const equals = pair.indexOf('=')
@@ -58,6 +72,22 @@ export function extendedOptionsOf(options: GlobalOptions): Record<string, string
 
 /** A comma before something like `s3.region=`; others belong to a value. */
 const PAIR_SEPARATOR = /,(?=[a-z0-9]+\.[a-z0-9-]+=)/i
+
+/** How stores are reached: extended options, certificates, requests. @throws InvalidInputError */
+export function storeOptionsOf(options: GlobalOptions, env: CliIo['env']): OpenBackendOptions {
+  const { cacert = [env['RESTIC_CACERT'] ?? ''], stuckRequestTimeout } = options
+  return {
+    env,
+    options: extendedOptionsOf(options),
+    tls: {
+      caCertFiles: cacert.flatMap((files) => files.split(',')).filter((file) => file !== ''),
+      clientCertFile: (options.tlsClientCert ?? env['RESTIC_TLS_CLIENT_CERT'] ?? '') || undefined,
+      insecure: options.insecureTls,
+    },
+    userAgent: (options.httpUserAgent ?? env['RESTIC_HTTP_USER_AGENT'] ?? '') || undefined,
+    idleMs: stuckRequestTimeout === undefined ? undefined : parseGoDuration(stuckRequestTimeout),
+  }
+}
 
 /** restic's feature flags and whether they still change anything there. None does here. */
 const FEATURES: ReadonlyMap<string, 'beta' | 'alpha' | 'stable'> = new Map([

@@ -302,7 +302,7 @@ describe('how far a backup is', () => {
     bytesDone: 1 << 20,
     errorCount: 2,
     currentFiles: ['/src/größe', '/src/a\nb'],
-    totals: { files: 3, dirs: 1, bytes: 11 << 20 },
+    totals: { files: 3, dirs: 1, others: 0, bytes: 11 << 20 },
     isScanFinished: true,
   }
 

@@ -55,6 +55,8 @@ export interface BackupOptions extends ExcludeOptions {
   readonly dryRun?: boolean | undefined
   readonly skipIfUnchanged?: boolean | undefined
   readonly withAtime?: boolean | undefined
+  /** Files read at once, by as many threads; as many as the repository's settings say by default. */
+  readonly readConcurrency?: number | undefined
   readonly ignoreInode?: boolean | undefined
   readonly ignoreCtime?: boolean | undefined
   /** Do not count beforehand what there is to do. */
@@ -144,7 +146,11 @@ class BackupRun {
     const saver =
       dryRun || input !== undefined
         ? undefined
-        : new ContentSaver({ repository: this.#repository, signal: this.#signal })
+        : new ContentSaver({
+            repository: this.#repository,
+            readConcurrency: this.#options.readConcurrency,
+            signal: this.#signal,
+          })
     const archiver = this.#createArchiver(targets, saver)
     if (!dryRun) {
       this.#repository.startWriting({

@@ -27,6 +27,8 @@ export interface SavedContent {
 
 export interface ContentSaverOptions {
   readonly repository: Repository
+  /** Files read at once: a thread each. */
+  readonly readConcurrency?: number | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -142,6 +144,7 @@ export class ContentSaver {
     this.#pool ??= startThreads(repository, {
       known: { stored: repository.index.share(), claims: [allocateClaims(0)] },
       onPack: (pack) => repository.storePack(pack),
+      count: this.#options.readConcurrency,
       isSmall,
     })
     return this.#pool

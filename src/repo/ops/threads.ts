@@ -25,6 +25,8 @@ export const TASKS: Tasks = { saveFiles, saveChunk, finishPacks, writeBlobs, che
 export interface ThreadOptions {
   readonly known?: SharedKnownBlobs | undefined
   readonly onPack?: ((pack: FinishedPack) => Promise<void>) | undefined
+  /** Threads to start, instead of what the repository's settings say. */
+  readonly count?: number | undefined
   /** Work so small that threads would cost more than they bring is done without them. */
   readonly isSmall?: boolean | undefined
 }
@@ -33,7 +35,7 @@ export interface ThreadOptions {
 export function startThreads(repository: Repository, options: ThreadOptions): WorkerPool<Tasks> {
   const { settings } = repository
   return new WorkerPool({
-    count: options.isSmall === true ? 0 : (settings.workers ?? availableParallelism()),
+    count: options.isSmall === true ? 0 : (options.count ?? settings.workers ?? availableParallelism()),
     entry: findEntry(),
     tasks: TASKS,
     setup: {
