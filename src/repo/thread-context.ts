@@ -21,6 +21,8 @@ export interface ThreadSetup {
   readonly compression: CompressionMode
   readonly extraVerify: boolean
   readonly packSizeBytes: number
+  /** The repository blobs are copied from, if that is another one. */
+  readonly source?: { readonly key: SealKey; readonly version: 1 | 2 } | undefined
   /** How many threads save beside each other: what one of them stores is spread by whoever gives it work. */
   readonly threadCount: number
   /** For operations that save new data. */
@@ -29,6 +31,7 @@ export interface ThreadSetup {
 
 export class ThreadContext {
   readonly codec: Codec
+  #sourceCodec: Codec | undefined
   readonly #setup: ThreadSetup
   readonly #onPack: (pack: FinishedPack) => void
   readonly #known: KnownBlobs | undefined
@@ -41,13 +44,13 @@ export class ThreadContext {
     this.#setup = setup
     this.#onPack = onPack
     this.#known = setup.known === undefined ? undefined : new KnownBlobs(setup.known)
-    this.codec = new Codec({
-      crypto: setup.provider === 'native' ? nativeCrypto : portableCrypto,
-      key: setup.key,
-      version: setup.version,
-      compression: setup.compression,
-      extraVerify: setup.extraVerify,
-    })
+    this.codec = codecOf(setup, setup)
+  }
+
+  /** Decodes what another repository stored. */
+  get sourceCodec(): Codec {
+    this.#sourceCodec ??= codecOf(this.#setup, this.#setup.source ?? this.#setup)
+    return this.#sourceCodec
   }
 
   /** Saves to packs of this thread. */
@@ -86,4 +89,14 @@ export class ThreadContext {
     if (this.#scratch.length < length) this.#scratch = new Uint8Array(length)
     return this.#scratch
   }
+}
+
+function codecOf(setup: ThreadSetup, { key, version }: Pick<ThreadSetup, 'key' | 'version'>): Codec {
+  return new Codec({
+    crypto: setup.provider === 'native' ? nativeCrypto : portableCrypto,
+    key,
+    version,
+    compression: setup.compression,
+    extraVerify: setup.extraVerify,
+  })
 }

@@ -1,14 +1,9 @@
-/** Thread task: copies blobs of one pack into new packs, each decoded and checked first. */
+/** Thread tasks: copy blobs of one pack into new packs, each decoded and checked first. */
 import { CorruptDataError } from '../../errors.ts'
-import type { PackedBlob } from '../format/pack-header.ts'
+import type { PackPart } from '../pack-reader.ts'
 import type { ThreadContext } from '../thread-context.ts'
 
-export interface CopyBlobsInput {
-  /** Stored bytes that hold all the blobs. */
-  readonly bytes: Uint8Array
-  /** Offset of the first of these bytes in the pack. */
-  readonly start: number
-  readonly blobs: readonly PackedBlob[]
+export interface CopyBlobsInput extends PackPart {
   /** Encode anew what is stored plain: version 2 repositories compress what version 1 could not. */
   readonly compress: boolean
 }
@@ -30,6 +25,28 @@ export function copyBlobs(
       } else {
         context.writer.saveSealed(blob, sealed)
       }
+    } catch (error) {
+      if (!(error instanceof CorruptDataError)) throw error
+      damaged.push(i)
+    }
+  }
+  return damaged
+}
+
+/**
+ * Copies blobs of another repository, whose key and version the thread was set up with.
+ * @returns numbers of the blobs that are damaged and were not copied
+ */
+export function recodeBlobs(context: ThreadContext, { bytes, start, blobs }: PackPart): number[] {
+  const damaged: number[] = []
+  for (const [i, blob] of blobs.entries()) {
+    const offset = blob.offset - start
+    try {
+      const plaintext = context.sourceCodec.decodeToScratch(
+        blob,
+        bytes.subarray(offset, offset + blob.length),
+      )
+      context.writer.saveAgain(blob.type, plaintext, blob.id)
     } catch (error) {
       if (!(error instanceof CorruptDataError)) throw error
       damaged.push(i)

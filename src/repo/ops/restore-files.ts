@@ -14,7 +14,7 @@ import type { Repository } from '../repository.ts'
 import { Uint32Column } from '../uint32-column.ts'
 import type { WorkerPool } from '../worker-pool.ts'
 import type { Pacer } from './operation.ts'
-import { writeFully, type RestoreTarget } from './restore-target.ts'
+import { isTargetFull, targetFullError, writeFully, type RestoreTarget } from './restore-target.ts'
 import { systemErrorOf } from './system-failure.ts'
 import { startThreads, type Tasks } from './threads.ts'
 
@@ -59,6 +59,8 @@ export class FileWriter {
   readonly #offsetHigh = new Uint32Column()
   readonly #open = new Map<number, OpenFile>()
   #pool: WorkerPool<Tasks> | undefined
+  /** Nothing more can be written. */
+  #isFull = false
 
   constructor(options: FileWriterOptions) {
     this.#options = options
@@ -94,7 +96,10 @@ export class FileWriter {
     return this.#files[file]?.isUpdate === true
   }
 
-  /** Writes everything planned. @throws AbortedError, errors of the store that concern more than one pack */
+  /**
+   * Writes everything planned.
+   * @throws AbortedError, BackendError where the disk is full, errors of the store that concern more than one pack
+   */
   async write(): Promise<void> {
     try {
       await forEachParallel(this.#jobs(), this.#options.repository.backend.connections, (job) =>
@@ -105,7 +110,14 @@ export class FileWriter {
       await this.#pool?.close()
       for (const { fd } of this.#open.values()) closeSync(fd)
       this.#open.clear()
+      if (this.#isFull) this.#removeHalves()
     }
+  }
+
+  /** Files of full size with holes in them would pass for restored. */
+  #removeHalves(): void {
+    for (const { location, opened, isNew, missing } of this.#files)
+      if (opened && isNew && missing > 0) this.#options.target.clear(location)
   }
 
   /** One job a pack. Rows lie pack by pack and by offset, so sorting by row sorts both. */
@@ -139,29 +151,55 @@ export class FileWriter {
   }
 
   async #writePack(job: PackJob): Promise<void> {
-    const { repository, signal, pacer } = this.#options
     const all = this.#index.blobsAt(job.pack)
     const { start } = this.#index.rowsOfPack(job.pack)
     const blobs = job.rows.map((row) => all[row - start]).filter((blob) => blob !== undefined)
     let next = 0
+    let failure: ResticError | undefined
+    for await (const part of this.#readParts(job.packId, blobs, (error) => (failure = error))) {
+      await this.#writePart(part, job.places.slice(next, next + part.blobs.length))
+      next += part.blobs.length
+    }
+    if (failure === undefined) return
+    for (; next < blobs.length; next++) {
+      const blob = blobs[next]
+      if (blob !== undefined) await this.#placeOtherCopy(job.places[next] ?? [], blob, failure)
+    }
+  }
+
+  /** A pack that cannot be read is told of, and not thrown: other packs can. */
+  async *#readParts(
+    packId: Id,
+    blobs: readonly PackedBlob[],
+    onFailure: (error: ResticError) => void,
+  ): AsyncGenerator<PackPart> {
+    const { repository, signal } = this.#options
     try {
-      for await (const part of repository.readPackParts(job.packId, blobs, signal)) {
-        const groups: Promise<void>[] = []
-        for (const group of groupsOf(part, job.places.slice(next, next + part.blobs.length))) {
-          await this.#pool?.ready()
-          if (pacer.isDue) await pacer.pause()
-          groups.push(this.#writeGroup(group))
-          next += group.blobs.length
-        }
-        await Promise.all(groups)
-      }
+      yield* repository.readPackParts(packId, blobs, signal)
     } catch (error) {
       if (!isPackFailure(error)) throw error
-      for (; next < blobs.length; next++) {
-        const blob = blobs[next]
-        if (blob !== undefined) await this.#placeOtherCopy(job.places[next] ?? [], blob, error)
-      }
+      onFailure(error)
     }
+  }
+
+  async #writePart(part: PackPart, places: readonly (readonly Place[])[]): Promise<void> {
+    const { pacer } = this.#options
+    const groups: Promise<void>[] = []
+    try {
+      for (const group of groupsOf(part, places)) {
+        await this.#pool?.ready()
+        if (pacer.isDue) await pacer.pause()
+        if (this.#isFull) break
+        const writing = this.#writeGroup(group)
+        // It is waited for below; until then it must not pass for unhandled.
+        writing.catch(() => undefined)
+        groups.push(writing)
+      }
+    } finally {
+      // Whatever happens, nobody may be writing when the files are closed.
+      await Promise.allSettled(groups)
+    }
+    await Promise.all(groups)
   }
 
   /** Opens the files of a group here, has a thread write them, and closes those that are whole. */
@@ -296,6 +334,10 @@ export class FileWriter {
     if (planned === undefined || planned.failed) return
     planned.failed = true
     this.#close(file)
+    if (isTargetFull(error)) {
+      this.#isFull = true
+      throw targetFullError(this.#options.target.pathOf(planned.location), error)
+    }
     this.#options.onError(file, error)
   }
 

@@ -3,14 +3,13 @@
  * be single components, a folder is only entered after lstat found a real one, and files are opened with O_NOFOLLOW.
  */
 import {
-  closeSync, constants, ftruncateSync, linkSync, lstatSync, mkdirSync, openSync, readdirSync, readSync, rmdirSync,
-  rmSync, symlinkSync, unlinkSync, writeSync, type BigIntStats,
+  chmodSync, closeSync, constants, ftruncateSync, linkSync, lstatSync, mkdirSync, openSync, readdirSync, readSync,
+  rmdirSync, rmSync, statSync, symlinkSync, unlinkSync, writeSync, type BigIntStats,
 } from 'node:fs' // prettier-ignore
 import { dirname } from 'node:path'
 import { BackendError, UnsupportedError } from '../../errors.ts'
-import { unixModeFromGo } from '../format/file-mode.ts'
 import { decodeRawName, encodeRawName } from '../format/raw-name.ts'
-import type { Node } from '../format/tree.ts'
+import type { Node, NodeType } from '../format/tree.ts'
 import { loadLibc } from './libc.ts'
 import { nativePath } from './native-path.ts'
 
@@ -18,6 +17,8 @@ import { nativePath } from './native-path.ts'
 const FOLDER_MODE = 0o700
 const FILE_MODE = 0o600
 const OPEN_FLAGS = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK
+/** What the node's type says counts, not its mode, which may say otherwise. */
+const SPECIAL_TYPES: Partial<Record<NodeType, number>> = { dev: 0o060000, chardev: 0o020000, fifo: 0o010000 }
 /** Folders known to be real ones; bounded, as a tree may have millions. */
 const KNOWN_FOLDERS_MAX = 10_000
 
@@ -38,9 +39,9 @@ export class RestoreTarget {
     return this.root === '/' ? location : this.root + location
   }
 
-  /** Makes the root folder. */
+  /** Makes the root folder and those above it. What the user named may be a symlink to a folder. */
   createRoot(): void {
-    mkdirSync(nativePath(this.root), { recursive: true, mode: FOLDER_MODE })
+    makeFolders(this.root)
   }
 
   /** Makes the folder at `location` and those above it; what stands in the way and is no folder is removed. */
@@ -53,12 +54,27 @@ export class RestoreTarget {
       if (stats !== undefined) unlinkSync(nativePath(path))
       mkdirSync(nativePath(path), { mode: FOLDER_MODE })
     }
+    this.#remember(location)
+  }
+
+  #remember(location: string): void {
     if (this.#folders.size >= KNOWN_FOLDERS_MAX) this.#folders.clear()
     this.#folders.add(location)
   }
 
+  /** What stands at `location`; nothing does where the way there leads through a symlink, and so elsewhere. */
   lstat(location: string): BigIntStats | undefined {
+    if (location === '/') return statSync(nativePath(this.root), { bigint: true, throwIfNoEntry: false })
+    if (!this.#isRealFolder(dirname(location))) return undefined
     return lstatSync(nativePath(this.pathOf(location)), { bigint: true, throwIfNoEntry: false })
+  }
+
+  /** Whether `location` and all above it are folders and no symlinks to folders. */
+  #isRealFolder(location: string): boolean {
+    if (location === '/' || this.#folders.has(location)) return true
+    if (this.lstat(location)?.isDirectory() !== true) return false
+    this.#remember(location)
+    return true
   }
 
   listNames(location: string): string[] {
@@ -74,6 +90,14 @@ export class RestoreTarget {
     else if (this.#allowDelete) this.#removeTree(location)
     else rmdirSync(path)
     this.#folders.clear()
+  }
+
+  /** Everything at and below `location`, what is in a folder before the folder. */
+  *everythingAt(location: string): Generator<string> {
+    if (this.lstat(location)?.isDirectory() === true) {
+      for (const name of this.listNames(location).toSorted().toReversed()) yield* this.everythingAt(`${location}/${name}`)
+    }
+    yield location
   }
 
   /** Removes an entry the snapshot does not have, with everything below it. */
@@ -92,7 +116,9 @@ export class RestoreTarget {
     const stats = this.lstat(location)
     const isReusable = stats?.isFile() === true && stats.nlink === 1n
     if (stats !== undefined && !isReusable) this.clear(location)
-    const fd = openSync(path, OPEN_FLAGS | constants.O_CREAT | (isReusable ? 0 : constants.O_EXCL), FILE_MODE)
+    const fd = isReusable
+      ? openDespiteMode(path)
+      : openSync(path, OPEN_FLAGS | constants.O_CREAT | constants.O_EXCL, FILE_MODE)
     try {
       ftruncateSync(fd, sizeBytes)
     } catch (error) {
@@ -116,7 +142,7 @@ export class RestoreTarget {
     )
   }
 
-  /** Makes a symlink, device or fifo. @throws UnsupportedError where this system cannot */
+  /** Makes a symlink, device or fifo. @throws UnsupportedError where this system cannot, or nobody can */
   createSpecial(location: string, node: Node): void {
     this.ensureFolder(dirname(location))
     this.clear(location)
@@ -125,10 +151,12 @@ export class RestoreTarget {
       symlinkSync(Buffer.from(encodeRawName(node.linkTarget)), nativePath(path))
       return
     }
+    const type = SPECIAL_TYPES[node.type]
+    if (type === undefined) throw new UnsupportedError(`file type "${node.type}" cannot be restored`)
     const libc = loadLibc()
     if (libc === undefined)
       throw new UnsupportedError(`${node.type} cannot be created: the C library cannot be loaded`)
-    libc.makeNode(path, (unixModeFromGo(node.mode) & ~0o777 & ~0o7000) | FILE_MODE, node.device)
+    libc.makeNode(path, type | FILE_MODE, node.type === 'fifo' ? 0n : node.device)
   }
 
   /** Makes `location` another name of the file at `existing`. */
@@ -161,15 +189,42 @@ export function readFully(fd: number, target: Uint8Array, offset: number): numbe
   return filled
 }
 
-/** Whether an error says that nothing more can be written at all, so that going on is pointless. */
+/** As `mkdir -p`. Node's own answers ENOENT where the disk is full. */
+function makeFolders(path: string): void {
+  if (statSync(nativePath(path), { throwIfNoEntry: false })?.isDirectory() === true) return
+  if (dirname(path) !== path) makeFolders(dirname(path))
+  mkdirSync(nativePath(path), { mode: FOLDER_MODE })
+}
+
+/** A file of ours that we may not write to, as its mode was restored before, is made writable first. */
+function openDespiteMode(path: string | Buffer): number {
+  try {
+    return openSync(path, OPEN_FLAGS)
+  } catch (error) {
+    if (!hasCode(error, 'EACCES')) throw error
+    chmodSync(path, FILE_MODE)
+    return openSync(path, OPEN_FLAGS)
+  }
+}
+
+/**
+ * Whether an error says that nothing more can be written at all, so that going on is pointless. Some file systems say
+ * ENOSPC of a single extended attribute that is too long for them.
+ */
 export function isTargetFull(error: unknown): error is Error {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')
+  const isFull = hasCode(error, 'ENOSPC') || hasCode(error, 'EDQUOT')
+  return isFull && !(error instanceof Error && 'syscall' in error && error.syscall === 'lsetxattr')
 }
 
 /** What a full disk looks like to the caller. */
-export function targetFullError(error: Error): BackendError {
-  return new BackendError(`no space left in the restore target: ${error.message}`, {
+export function targetFullError(path: string, error: Error): BackendError {
+  const reason = hasCode(error, 'EDQUOT') ? 'disk quota exceeded' : 'no space left on device'
+  return new BackendError(`unable to restore ${path}: ${reason}`, {
     cause: error,
     hint: 'make room and run the restore again: files already restored are kept',
   })
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
 }

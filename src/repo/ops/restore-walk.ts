@@ -15,7 +15,7 @@ export type RestoreSelector = (
 export interface RestoreVisitor {
   enterFolder?(location: string, node: Node): void
   visit(location: string, node: Node): void
-  /** @param names the entries the snapshot has in the folder, or undefined where its tree could not be read */
+  /** @param names the entries the snapshot has in the folder, or undefined where they are not all known */
   leaveFolder?(location: string, node: Node | undefined, names: readonly string[] | undefined): void
   onError(location: string, error: Error): void
 }
@@ -33,8 +33,8 @@ export async function walkSnapshot(
   options: RestoreWalkOptions,
   visitor: RestoreVisitor,
 ): Promise<void> {
-  const { names } = await walkFolder('/', root, options, visitor)
-  visitor.leaveFolder?.('/', undefined, names)
+  const { names, anyRestored } = await walkFolder('/', root, options, visitor)
+  if (anyRestored) guard('/', visitor, () => visitor.leaveFolder?.('/', undefined, names))
 }
 
 interface WalkedFolder {
@@ -66,7 +66,9 @@ async function walkFolder(
     const restored = await walkNode(location, node, options, visitor)
     anyRestored = anyRestored || restored
   }
-  return { anyRestored, names: nodes.map((node) => node.name) }
+  // Where a name is not to be trusted, neither is what is missing.
+  const names = nodes.every(({ name }) => isSafeNodeName(name)) ? nodes.map(({ name }) => name) : undefined
+  return { anyRestored, names }
 }
 
 async function walkNode(
@@ -83,6 +85,7 @@ async function walkNode(
     )
     return false
   }
+  if (node.type === 'socket') return false
   const location = parent === '/' ? `/${node.name}` : `${parent}/${node.name}`
   const isFolder = node.type === 'dir'
   const { selected, childMayBeSelected } = options.select(location, isFolder)

@@ -391,7 +391,7 @@ class RestoreRun {
   }
 
   #fail(location: string, error: Error): void {
-    if (isTargetFull(error)) throw targetFullError(error)
+    if (isTargetFull(error)) throw targetFullError(this.#target.pathOf(location), error)
     this.#errorCount += 1
     this.#failed.add(location)
     this.#options.onError?.({ item: location, during: 'restore', error })

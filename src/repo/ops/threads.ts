@@ -7,7 +7,7 @@ import type { SharedKnownBlobs } from '../known-blobs.ts'
 import type { FinishedPack } from '../pack-builder.ts'
 import { WorkerPool, type TaskTable } from '../worker-pool.ts'
 import { checkPackBytes } from './check-pack-task.ts'
-import { copyBlobs } from './copy-blobs-task.ts'
+import { copyBlobs, recodeBlobs } from './copy-blobs-task.ts'
 import { finishPacks, saveChunk, saveFiles } from './save-files-task.ts'
 import { writeBlobs } from './write-blobs-task.ts'
 
@@ -18,13 +18,24 @@ export interface Tasks extends TaskTable {
   readonly writeBlobs: typeof writeBlobs
   readonly checkPackBytes: typeof checkPackBytes
   readonly copyBlobs: typeof copyBlobs
+  readonly recodeBlobs: typeof recodeBlobs
 }
 
-export const TASKS: Tasks = { saveFiles, saveChunk, finishPacks, writeBlobs, checkPackBytes, copyBlobs }
+export const TASKS: Tasks = {
+  saveFiles,
+  saveChunk,
+  finishPacks,
+  writeBlobs,
+  checkPackBytes,
+  copyBlobs,
+  recodeBlobs,
+}
 
 export interface ThreadOptions {
   readonly known?: SharedKnownBlobs | undefined
   readonly onPack?: ((pack: FinishedPack) => Promise<void>) | undefined
+  /** The repository blobs are copied from, if that is another one. */
+  readonly source?: Repository | undefined
   /** Threads to start, instead of what the repository's settings say. */
   readonly count?: number | undefined
   /** Work so small that threads would cost more than they bring is done without them. */
@@ -46,6 +57,10 @@ export function startThreads(repository: Repository, options: ThreadOptions): Wo
       extraVerify: settings.extraVerify ?? true,
       packSizeBytes: settings.packSizeBytes ?? DEFAULT_PACK_SIZE_BYTES,
       known: options.known,
+      source:
+        options.source === undefined
+          ? undefined
+          : { key: options.source.masterKey, version: options.source.config.version },
     },
     onPack: options.onPack,
   })
