@@ -66,6 +66,7 @@ export {
   type BackupStream,
 } from './repo/ops/backup.ts'
 export type { ArchivedItem } from './repo/ops/archiver.ts'
+export { copy, type CopyOptions, type CopyPlan, type CopyResult } from './repo/ops/copy.ts'
 export { check, type CheckOptions, type CheckProgress, type CheckResult } from './repo/ops/check.ts'
 export type { CheckError, CheckHint } from './repo/ops/check-report.ts'
 export { parseReadDataSubset, type ReadDataSubset } from './repo/ops/check-subset.ts'

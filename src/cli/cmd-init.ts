@@ -4,6 +4,7 @@ import { InvalidInputError } from '../index.ts'
 import type { CommandRunner } from './command.ts'
 import type { CommandContext } from './context.ts'
 import { EXIT_OK } from './exit-codes.ts'
+import { addFromOptions, FROM_FLAGS } from './from-flags.ts'
 import { fromRepositoryAccess, type FromFlags } from './repository-access.ts'
 
 interface Flags extends FromFlags {
@@ -11,19 +12,15 @@ interface Flags extends FromFlags {
   readonly copyChunkerParams?: boolean
 }
 
-const FROM_FLAGS = '--from-repo or --from-repository-file'
-
 export function define(command: Command, run: CommandRunner): void {
-  command
-    .option('--repository-version <version>', 'format version: stable, latest, 1 or 2', 'stable')
-    .option('--copy-chunker-params', 'cut files as another repository does, so that copies need no more room')
-    .option('--from-repo <location>', 'that other repository (default: $RESTIC_FROM_REPOSITORY)')
-    .option('--from-repository-file <file>', 'file to read its location from')
-    .option('--from-password-file <file>', 'file to read its password from')
-    .option('--from-password-command <command>', 'command that prints its password')
-    .option('--from-key-hint <id>', 'its key to try first')
-    .option('--from-insecure-no-password', 'its password is empty')
-    .action((flags: Flags) => run.withContext((context) => runInit(context, flags)))
+  addFromOptions(
+    command
+      .option('--repository-version <version>', 'format version: stable, latest, 1 or 2', 'stable')
+      .option(
+        '--copy-chunker-params',
+        'cut files as another repository does, so that copies need no more room',
+      ),
+  ).action((flags: Flags) => run.withContext((context) => runInit(context, flags)))
 }
 
 async function runInit(context: CommandContext, flags: Flags): Promise<number> {

@@ -24,6 +24,11 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'check', description: 'check the repository for errors', load: () => import('./cmd-check.ts') },
   { name: 'forget', description: 'remove snapshots by a policy', load: () => import('./cmd-forget.ts') },
   { name: 'prune', description: 'remove data no snapshot needs', load: () => import('./cmd-prune.ts') },
+  {
+    name: 'copy',
+    description: 'copy snapshots from another repository',
+    load: () => import('./cmd-copy.ts'),
+  },
   { name: 'key', description: 'manage keys (passwords)', load: () => import('./cmd-key.ts') },
   { name: 'cat', description: 'print an object of the repository', load: () => import('./cmd-cat.ts') },
   { name: 'unlock', description: 'remove stale locks', load: () => import('./cmd-unlock.ts') },
@@ -33,7 +38,6 @@ export const COMMANDS: readonly CommandEntry[] = [
 /** Commands of restic that are still to come: whoever asks for one should hear that it is no typing error. */
 export const MISSING_COMMANDS: ReadonlySet<string> = new Set([
   'cache',
-  'copy',
   'diff',
   'dump',
   'features',

@@ -117,8 +117,33 @@ export class CommandContext extends Output {
   }
 
   /** @throws WrongPasswordError and whatever opening throws */
-  openRepository(access: RepositoryAccess, flags = FLAGS): Promise<Repository> {
+  openRepository(access: RepositoryAccess, flags: string = FLAGS): Promise<Repository> {
     return this.#withBackend(access, flags, (backend) => this.#unlockRepository(backend, access))
+  }
+
+  /** How to ask for a password. */
+  prompt(text: string, confirm?: string): PasswordPrompt {
+    return { askHidden: this.io.askHidden, lines: this.#lines, text, confirm }
+  }
+
+  async #unlockRepository(backend: Backend, access: RepositoryAccess): Promise<Repository> {
+    const password = await findPassword(access.password)
+    if (password !== undefined) return this.#open(backend, access, password)
+    // Nobody should type a password only to hear that there is no repository: opening says so first.
+    if (await isMissing(backend, this.signal)) return this.#open(backend, access, '')
+    const prompt = this.prompt('enter password for repository: ')
+    for (let triesLeft = this.io.askHidden === undefined ? 1 : PASSWORD_TRIES; ;) {
+      const answer = await readAnswer(prompt)
+      try {
+        if (answer === '') throw emptyPasswordError()
+        return await this.#open(backend, access, answer)
+      } catch (error) {
+        triesLeft -= 1
+        const isWrong = answer === '' || error instanceof WrongPasswordError
+        if (triesLeft === 0 || !isWrong) throw error
+        this.warn(`${describeError(error)}. Try again`)
+      }
+    }
   }
 
   /** Opens the store for `work`; where that fails, nothing may stay open and keep the process alive. */

@@ -18,6 +18,11 @@ export interface GlobalOptions {
   readonly extraVerify?: boolean
   readonly option?: readonly string[]
   readonly workers?: string
+  readonly cacert?: readonly string[]
+  readonly tlsClientCert?: string
+  readonly insecureTls?: boolean
+  readonly httpUserAgent?: string
+  readonly stuckRequestTimeout?: string
 }
 
 export function collect(value: string, previous: readonly string[] = []): readonly string[] {

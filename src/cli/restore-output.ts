@@ -1,18 +1,17 @@
 /** What restore prints: progress, items, summary (command spec, "restore" and §3). */
 import {
-  shortId,
   type ItemError,
   type RestoredItem,
   type RestoreOptions,
   type RestoreProgress,
   type RestoreResult,
-  type SnapshotRecord,
 } from '../index.ts'
 import { describeError } from './describe-error.ts'
-import { formatBytes, formatGoDuration, formatGoTime, formatPercent, formatSeconds } from './format.ts'
+import { formatBytes, formatGoDuration, formatPercent, formatSeconds } from './format.ts'
 import { omitZero, StatusReporter, type Output } from './output.ts'
 import { RateEstimator, remainingSeconds } from './rate.ts'
 import { quoteUnprintable } from './safe-text.ts'
+import { describeSnapshot } from './snapshot-output.ts'
 
 type Callbacks = Pick<
   RestoreOptions,
@@ -42,7 +41,7 @@ export class RestoreOutput {
   callbacks(): Callbacks {
     const output = this.#output
     return {
-      onSnapshot: (record) => output.print(`restoring ${describe(record)} to ${this.#target}`),
+      onSnapshot: (record) => output.print(`restoring ${describeSnapshot(record)} to ${this.#target}`),
       onLoadIndex: output.counter('index files loaded', { terminalOnly: true }),
       onProgress: (progress) => this.#update(progress),
       onItem: output.verbosity >= 3 ? (item) => this.#item(item) : undefined,
@@ -159,11 +158,4 @@ function statusJson(progress: RestoreProgress, seconds: number): Record<string, 
 function others({ filesSkipped, bytesSkipped, filesDeleted }: RestoreProgress): string {
   const skipped = filesSkipped > 0 ? `, skipped ${filesSkipped} files/dirs ${formatBytes(bytesSkipped)}` : ''
   return filesDeleted > 0 ? `${skipped}, deleted ${filesDeleted} files/dirs` : skipped
-}
-
-/** `snapshot a6b63e3c of [/srv/data] at 2026-11-23 02:46:26.77 +0000 UTC by root@vm` */
-function describe({ id, snapshot }: SnapshotRecord): string {
-  const { paths, time, username, hostname } = snapshot
-  const who = quoteUnprintable(`${username}@${hostname}`)
-  return `snapshot ${shortId(id)} of [${paths.map(quoteUnprintable).join(' ')}] at ${formatGoTime(time)} by ${who}`
 }

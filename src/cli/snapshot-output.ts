@@ -8,7 +8,7 @@ import {
   type SnapshotGroupKey,
   type SnapshotRecord,
 } from '../index.ts'
-import { formatBytes, formatLocalTime, toJson } from './format.ts'
+import { formatBytes, formatGoTime, formatLocalTime, toJson } from './format.ts'
 import { quoteUnprintable } from './safe-text.ts'
 import { formatTable, type Column } from './table.ts'
 
@@ -105,4 +105,11 @@ export function groupHeader(key: SnapshotGroupKey): string | undefined {
   if (key.tags.length > 0) parts.push(`tags [${key.tags.map(quoteUnprintable).join(', ')}]`)
   if (key.paths.length > 0) parts.push(`paths [${key.paths.map(quoteUnprintable).join(', ')}]`)
   return parts.length === 0 ? undefined : `snapshots for (${parts.join(', ')}):`
+}
+
+/** `snapshot a6b63e3c of [/srv/data] at 2026-11-23 02:46:26.77 +0000 UTC by root@vm` */
+export function describeSnapshot({ id, snapshot }: SnapshotRecord): string {
+  const { paths, time, username, hostname } = snapshot
+  const who = quoteUnprintable(`${username}@${hostname}`)
+  return `snapshot ${shortId(id)} of [${paths.map(quoteUnprintable).join(' ')}] at ${formatGoTime(time)} by ${who}`
 }

@@ -81,6 +81,7 @@ describe('global flags', () => {
     ['--pack-size 3', 'the pack size must be between 4 MiB and 128 MiB'],
     ['--pack-size 129', 'the pack size must be between 4 MiB and 128 MiB'],
     ['--retry-lock soon', 'invalid duration "soon": give something like 5m or 1h30m'],
+    ['--stuck-request-timeout soon', 'invalid duration "soon": give something like 5m or 1h30m'],
     ['-o local.connections=0', 'option local.connections: "0" is not a positive number'],
     ['-o =1', 'empty key is not a valid option'],
   ])('refuse %s', async (flags, message) => {
@@ -106,6 +107,17 @@ describe('global flags', () => {
     } finally {
       rmSync('source/text')
     }
+  })
+
+  it.each([
+    ['--cacert', '--cacert nix', {}],
+    ['RESTIC_CACERT', '', { RESTIC_CACERT: 'nix,other' }],
+    ['--tls-client-cert', '--tls-client-cert nix', {}],
+    ['RESTIC_TLS_CLIENT_CERT', '', { RESTIC_TLS_CLIENT_CERT: 'nix' }],
+  ])('reach stores: %s', async (_name, flags, env) => {
+    const args = `-r rest:https://127.0.0.1:1/ snapshots ${flags}`.trim()
+    expect(await transcript(args, { env })).toMatchObject({ code: 1, stderr: matching(/^Fatal: .*nix/) })
+    expect(await count(`--json snapshots -r repository ${flags}`.trim(), env)).toBe(3)
   })
 
   it('are heard: a pack size of 0 is that of restic', async () => {
@@ -218,7 +230,7 @@ describe('help', () => {
     const text = await succeed('restore --help')
     for (const flag of ['--target', '--restore-dir', '--password-file', '--json'])
       expect(text).toContain(flag)
-    expect(text).not.toContain('--cacert')
+    expect(text).not.toContain('--limit-upload')
     expect(await succeed('help restore')).toBe(text)
   })
 })
