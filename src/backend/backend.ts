@@ -60,6 +60,15 @@ export interface Backend {
   write(handle: Handle, data: Uint8Array, signal?: AbortSignal): Promise<void>
   /** Deletes the file. @throws FileNotFoundError where there is none */
   remove(handle: Handle, signal?: AbortSignal): Promise<void>
+  /**
+   * Says that these files will be removed one by one right after, for stores that can find out at once, and cheaper,
+   * what they need for each. Changes nothing that is stored. Decorators hand it on; stores without use for it lack it.
+   */
+  prepareRemoval?(
+    type: Exclude<FileType, 'config'>,
+    names: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<void>
   /** Lets go of connections and handles. The backend must not be used afterwards. */
   close(): Promise<void>
 }

@@ -3,7 +3,7 @@
  * folder synced, so that a file under its final name is always whole, whatever happens.
  */
 import { randomBytes } from 'node:crypto'
-import type { Dirent, Stats } from 'node:fs'
+import type { Dirent } from 'node:fs'
 import { mkdir, open, readdir, rename, stat, unlink, type FileHandle } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { BackendError, FileNotFoundError, throwIfAborted } from '../errors.ts'
@@ -17,6 +17,9 @@ export interface LocalBackendOptions {
 
 const DEFAULT_CONNECTIONS = 2
 const GROUP_READ = 0o040
+const STATS_AT_ONCE = 256
+/** A range longer than this is compared with the file's length before there is memory for it. */
+const UNCHECKED_BYTES_MAX = 1 << 20
 /** Errors that pass by themselves; all others will come again. */
 const TRANSIENT_CODES = new Set([
   'EAGAIN',
@@ -28,16 +31,10 @@ const TRANSIENT_CODES = new Set([
   'ETIMEDOUT',
   'ESTALE',
 ])
-/** File systems that cannot sync a folder say so in one of these ways. */
-const NO_FOLDER_SYNC_CODES = new Set([
-  'EINVAL',
-  'ENOTSUP',
-  'EOPNOTSUPP',
-  'EACCES',
-  'EPERM',
-  'EISDIR',
-  'EBADF',
-])
+/** File systems that cannot do what was asked say so in one of these ways. */
+const UNSUPPORTED_CODES = new Set(['EINVAL', 'ENOSYS', 'ENOTSUP', 'ENOTTY', 'EOPNOTSUPP'])
+/** There are more ways to say that a folder cannot be synced, or that a mode cannot be changed. */
+const UNSUPPORTED_OR_FORBIDDEN_CODES = new Set([...UNSUPPORTED_CODES, 'EACCES', 'EBADF', 'EISDIR', 'EPERM'])
 
 const HINTS: Record<string, string> = {
   ENOSPC: 'make room on the disk that holds the repository and run the command again',
@@ -63,11 +60,9 @@ export class LocalBackend implements Backend {
   }
 
   async create(signal?: AbortSignal): Promise<void> {
-    throwIfAborted(signal)
-    const folders = ['', ...FILE_TYPES.map(folderOf), ...packFolders()]
-    for (const folder of folders) {
-      const path = join(this.#root, folder)
-      await this.#attempt(`create folder ${path}`, () => mkdir(path, { recursive: true, mode: 0o700 }))
+    for (const folders of [[''], FILE_TYPES.map(folderOf), packFolders()]) {
+      throwIfAborted(signal)
+      await Promise.all(folders.map((folder) => this.#createFolder(join(this.#root, folder))))
     }
   }
 
@@ -83,11 +78,14 @@ export class LocalBackend implements Backend {
     const folder = join(this.#root, folderOf(type))
     const folders = type === 'pack' ? await this.#subfolders(folder) : [folder]
     for (const path of folders) {
-      for (const entry of await this.#entries(path)) {
-        throwIfAborted(signal)
-        if (!isFileName(entry.name) || entry.isDirectory()) continue
-        const info = await this.#statIfThere(join(path, entry.name))
-        if (info?.isFile() === true) yield { name: entry.name, size: info.size }
+      const names = await this.#fileNames(path)
+      for (let start = 0; start < names.length; start += STATS_AT_ONCE) {
+        const some = names.slice(start, start + STATS_AT_ONCE)
+        const infos = await Promise.all(some.map((name) => this.#statIfThere(path, name)))
+        for (const info of infos) {
+          throwIfAborted(signal)
+          if (info !== undefined) yield info
+        }
       }
     }
   }
@@ -99,6 +97,10 @@ export class LocalBackend implements Backend {
     try {
       return await this.#attempt(`read ${path}`, async () => {
         const { offset, length } = range ?? { offset: 0, length: (await file.stat()).size }
+        if (range !== undefined && length > UNCHECKED_BYTES_MAX) {
+          const { size } = await file.stat()
+          if (size < offset + length) throw tooShort(path, offset + length - size)
+        }
         return readExactly(file, { path, offset, length }, signal)
       })
     } finally {
@@ -116,8 +118,9 @@ export class LocalBackend implements Backend {
       try {
         try {
           await writeAll(file, data)
-          await file.sync()
-          await file.chmod(modes.file & ~0o222)
+          await ignoring(UNSUPPORTED_CODES, () => file.sync())
+          // Only a protection against mistakes, and not to be had on every file system.
+          await ignoring(UNSUPPORTED_OR_FORBIDDEN_CODES, () => file.chmod(modes.file & ~0o222))
         } finally {
           await file.close()
         }
@@ -139,6 +142,10 @@ export class LocalBackend implements Backend {
 
   async close(): Promise<void> {
     // Nothing is held open between calls.
+  }
+
+  async #createFolder(path: string): Promise<void> {
+    await this.#attempt(`create folder ${path}`, () => makeFolder(path, 0o700))
   }
 
   #pathOf(handle: Handle): string {
@@ -174,9 +181,17 @@ export class LocalBackend implements Backend {
     }
   }
 
-  async #statIfThere(path: string): Promise<Stats | undefined> {
+  async #fileNames(folder: string): Promise<string[]> {
+    const entries = await this.#entries(folder)
+    return entries.filter((entry) => isFileName(entry.name) && !entry.isDirectory()).map(({ name }) => name)
+  }
+
+  /** Undefined for what is not a file, such as a link that leads nowhere. */
+  async #statIfThere(folder: string, name: string): Promise<FileInfo | undefined> {
+    const path = join(folder, name)
     try {
-      return await stat(path)
+      const info = await stat(path)
+      return info.isFile() ? { name, size: info.size } : undefined
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return undefined // removed since it was listed
       throw backendError(`stat ${path}`, error)
@@ -203,8 +218,18 @@ async function openNew(
     return await open(path, 'wx', modes.file)
   } catch (error) {
     if (codeOf(error) !== 'ENOENT') throw error
-    await mkdir(dirname(path), { recursive: true, mode: modes.folder })
+    await makeFolder(dirname(path), modes.folder)
     return open(path, 'wx', modes.file)
+  }
+}
+
+/** Node says ENOENT where folders cannot be made one in another, whatever the reason: at first it is asked for one. */
+async function makeFolder(path: string, mode: number): Promise<void> {
+  try {
+    await mkdir(path, { mode })
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'EEXIST') throw error
+    await mkdir(path, { recursive: true, mode })
   }
 }
 
@@ -219,14 +244,16 @@ async function readExactly(
   while (filled < length) {
     throwIfAborted(signal)
     const { bytesRead } = await file.read(buffer, filled, length - filled, offset + filled)
-    if (bytesRead === 0) {
-      throw new BackendError(`read ${path}: the file ends ${length - filled} bytes too early`, {
-        hint: 'run `check` to see what is affected',
-      })
-    }
+    if (bytesRead === 0) throw tooShort(path, length - filled)
     filled += bytesRead
   }
   return buffer
+}
+
+function tooShort(path: string, missing: number): BackendError {
+  return new BackendError(`read ${path}: the file ends ${missing} bytes too early`, {
+    hint: 'run `check` to see what is affected',
+  })
 }
 
 async function writeAll(file: FileHandle, data: Uint8Array): Promise<void> {
@@ -238,15 +265,21 @@ async function writeAll(file: FileHandle, data: Uint8Array): Promise<void> {
 }
 
 async function syncFolder(path: string): Promise<void> {
-  try {
+  await ignoring(UNSUPPORTED_OR_FORBIDDEN_CODES, async () => {
     const folder = await open(path, 'r')
     try {
       await folder.sync()
     } finally {
       await folder.close()
     }
+  })
+}
+
+async function ignoring(codes: ReadonlySet<string>, call: () => Promise<void>): Promise<void> {
+  try {
+    await call()
   } catch (error) {
-    if (!NO_FOLDER_SYNC_CODES.has(codeOf(error) ?? '')) throw error
+    if (!codes.has(codeOf(error) ?? '')) throw error
   }
 }
 
@@ -255,7 +288,7 @@ function backendError(what: string, error: unknown): BackendError {
   const hint = HINTS[code]
   // Node says "EACCES: permission denied, open '/path'": the code tells people nothing, and the call is in `what`.
   const message =
-    error instanceof Error ? error.message.replace(/^[A-Z0-9_]+: |, \w+ '.*$/g, '') : String(error)
+    error instanceof Error ? error.message.replace(/^[A-Z0-9_]+: |, \w+(?: '.*)?$/g, '') : String(error)
   return new BackendError(`${what}: ${message}`, {
     cause: error,
     transient: TRANSIENT_CODES.has(code),

@@ -1,6 +1,8 @@
 /** Repository locations as people write them (command spec §1.6), and the backends they stand for. */
 import { InvalidInputError, UnsupportedError } from '../errors.ts'
 import type { Backend } from './backend.ts'
+import type { StoreSettings } from './store-settings.ts'
+import type { TlsFiles } from './tls-files.ts'
 
 /** A parsed location. `rest` is what follows the scheme. */
 export interface Location {
@@ -12,11 +14,21 @@ export interface OpenBackendOptions {
   /** `-o` options: `local.connections` and so on. Those of other schemes are ignored. */
   readonly options?: Readonly<Record<string, string>> | undefined
   readonly env?: Readonly<Record<string, string | undefined>> | undefined
+  /** `--cacert`, `--tls-client-cert`, `--insecure-tls`. */
+  readonly tls?: TlsFiles | undefined
+  /** `--http-user-agent`. */
+  readonly userAgent?: string | undefined
+  /** `--stuck-request-timeout`: how long a request may make no progress, in ms. Default: five minutes. */
+  readonly idleMs?: number | undefined
+  /** Called with every line a helper program (ssh, rclone) has to say. */
+  readonly onMessage?: ((line: string) => void) | undefined
 }
 
 const SCHEMES = ['local', 'b2', 's3', 'rest', 'sftp', 'rclone', 'azure', 'gs', 'swift'] as const
 const DRIVE_LETTER = /^[a-zA-Z]:[\\/]/
 const URL_PASSWORD = /(\/\/[^/:@]*):[^/@]*@/
+/** A password with a slash in it makes a URL that nobody can take apart: all up to the last @ is hidden. */
+const BROKEN_PASSWORD = /(\/\/[^/:@]+):(?!\d*\/)[^/@]*\/.*@/s
 
 /** @throws InvalidInputError for a scheme nobody knows */
 export function parseLocation(text: string): Location {
@@ -33,7 +45,7 @@ export function parseLocation(text: string): Location {
 
 /** A location without the password it may hold. */
 export function displayLocation(text: string): string {
-  return text.replace(URL_PASSWORD, '$1:***@')
+  return text.replace(URL_PASSWORD, '$1:***@').replace(BROKEN_PASSWORD, '$1:***@')
 }
 
 /**
@@ -47,9 +59,39 @@ export async function openBackend(text: string, options: OpenBackendOptions = {}
     const { LocalBackend } = await import('./local.ts')
     return new LocalBackend(location.rest, { connections })
   }
+  const settings = storeSettings(text, options, connections)
+  if (location.scheme === 'b2') {
+    const { openB2 } = await import('./b2-open.ts')
+    return openB2(location.rest, settings)
+  }
+  if (location.scheme === 'rest') {
+    const { openRest } = await import('./rest-open.ts')
+    return openRest(location.rest, settings)
+  }
+  if (location.scheme === 's3') {
+    const { openS3 } = await import('./s3-open.ts')
+    return openS3(location.rest, settings)
+  }
+  if (location.scheme === 'sftp') {
+    const { openSftp } = await import('./sftp-open.ts')
+    return openSftp(location.rest, settings)
+  }
+  if (location.scheme === 'rclone') {
+    const { openRclone } = await import('./rclone-open.ts')
+    return openRclone(location.rest, settings)
+  }
   throw new UnsupportedError(`this version cannot reach ${location.scheme}: repositories yet`, {
     hint: 'use a repository in a local folder',
   })
+}
+
+function storeSettings(
+  text: string,
+  { options = {}, env = {}, tls = {}, userAgent, idleMs, onMessage }: OpenBackendOptions,
+  connections: number | undefined,
+): StoreSettings {
+  const location = displayLocation(text)
+  return { location, connections, options, env, tls, userAgent, idleMs, onMessage }
 }
 
 function parseConnections(scheme: string, options: Readonly<Record<string, string>>): number | undefined {

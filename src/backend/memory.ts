@@ -1,6 +1,7 @@
 /** A repository in memory: for tests, and for embedders that move the bytes themselves. */
 import { BackendError, FileNotFoundError, throwIfAborted } from '../errors.ts'
 import type { Backend, ByteRange, FileInfo, FileType, Handle } from './backend.ts'
+import { folderOf, pathOf } from './layout.ts'
 
 export class MemoryBackend implements Backend {
   readonly location: string = 'memory'
@@ -18,9 +19,11 @@ export class MemoryBackend implements Backend {
   }
 
   async *list(type: Exclude<FileType, 'config'>, signal?: AbortSignal): AsyncGenerator<FileInfo> {
-    for (const [key, bytes] of Array.from(this.#files)) {
+    throwIfAborted(signal)
+    const folder = `${folderOf(type)}/`
+    for (const [path, bytes] of Array.from(this.#files)) {
       throwIfAborted(signal)
-      if (key.startsWith(`${type}/`)) yield { name: key.slice(type.length + 1), size: bytes.length }
+      if (path.startsWith(folder)) yield { name: path.slice(path.lastIndexOf('/') + 1), size: bytes.length }
     }
   }
 
@@ -29,20 +32,23 @@ export class MemoryBackend implements Backend {
     const bytes = this.#file(handle)
     if (range === undefined) return bytes.slice()
     if (range.offset + range.length > bytes.length) {
-      throw new BackendError(`${keyOf(handle)} is too short: no ${range.length} bytes at ${range.offset}`)
+      throw new BackendError(
+        `read ${pathOf(handle)}: the file is too short: no ${range.length} bytes at ${range.offset}`,
+        { hint: 'run `check` to see what is affected' },
+      )
     }
     return bytes.slice(range.offset, range.offset + range.length)
   }
 
   async write(handle: Handle, data: Uint8Array, signal?: AbortSignal): Promise<void> {
     throwIfAborted(signal)
-    this.#files.set(keyOf(handle), data.slice())
+    this.#files.set(pathOf(handle), data.slice())
   }
 
   async remove(handle: Handle, signal?: AbortSignal): Promise<void> {
     throwIfAborted(signal)
     this.#file(handle)
-    this.#files.delete(keyOf(handle))
+    this.#files.delete(pathOf(handle))
   }
 
   async close(): Promise<void> {
@@ -50,12 +56,9 @@ export class MemoryBackend implements Backend {
   }
 
   #file(handle: Handle): Uint8Array {
-    const bytes = this.#files.get(keyOf(handle))
-    if (bytes === undefined) throw new FileNotFoundError(keyOf(handle))
+    const path = pathOf(handle)
+    const bytes = this.#files.get(path)
+    if (bytes === undefined) throw new FileNotFoundError(path)
     return bytes
   }
-}
-
-function keyOf({ type, name }: Handle): string {
-  return type === 'config' ? 'config' : `${type}/${name}`
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Fetches real restic from Debian's packages into a folder, without installing anything: 0.14 from bookworm, 0.18 from
-# trixie, the newest from sid. Mirror and keyring are those of this machine's own apt configuration.
+# Fetches real restic and rclone from Debian's packages into a folder, without installing anything: restic 0.14 from
+# bookworm, 0.18 from trixie, the newest from sid, and rclone from sid. Mirror and keyring are those of this machine's
+# own apt configuration.
 # usage: restic-binaries.sh [DIR]   (default: $RESTIC_BIN_DIR, else .cache/restic)
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -13,10 +14,14 @@ mirror=${mirror:-http://deb.debian.org/debian}
 keyring=$(printf '%s\n' "$sources" | grep -oE '/[^] ]*debian-archive-keyring[^] ]*' | head -n 1)
 keyring=${keyring:-/usr/share/keyrings/debian-archive-keyring.gpg}
 
-fetch() { # SUITE NAME
-  local suite=$1 name=$2 work
-  if [ -x "$target/restic-$name" ]; then
-    echo "restic-$name: $("$target/restic-$name" version) (cached)"
+first_line() { # COMMAND...: what it prints first, all of it read so that nobody sees a broken pipe
+  "$@" | sed -n 1p
+}
+
+fetch() { # SUITE PROGRAM FILE
+  local suite=$1 program=$2 file=$3 work
+  if [ -x "$target/$file" ]; then
+    echo "$file: $(first_line "$target/$file" version) (cached)"
     return
   fi
   work=$(mktemp -d)
@@ -26,12 +31,13 @@ fetch() { # SUITE NAME
   local options=(-qq -o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=/dev/null
     -o "Dir::State::Lists=$work/lists" -o "Dir::Cache=$work/cache" -o Dir::State::status=/dev/null -o APT::Sandbox::User=root)
   apt-get "${options[@]}" update
-  (cd "$work" && apt-get "${options[@]}" download restic && dpkg -x restic_*.deb unpacked)
-  cp "$work/unpacked/usr/bin/restic" "$target/restic-$name"
+  (cd "$work" && apt-get "${options[@]}" download "$program" && dpkg -x "$program"_*.deb unpacked)
+  cp "$work/unpacked/usr/bin/$program" "$target/$file"
   rm -rf "$work"
-  echo "restic-$name: $("$target/restic-$name" version)"
+  echo "$file: $(first_line "$target/$file" version)"
 }
 
-fetch bookworm 0.14.0
-fetch trixie 0.18.0
-fetch sid 0.19.1
+fetch bookworm restic restic-0.14.0
+fetch trixie restic restic-0.18.0
+fetch sid restic restic-0.19.1
+fetch sid rclone rclone

@@ -23,6 +23,7 @@ export async function removeFiles(
   const removed: Id[] = []
   let done = 0
   onProgress?.(done, ids.length)
+  await repo.backend.prepareRemoval?.(type, ids, signal)
   await forEachParallel(ids, repo.backend.connections, async (id) => {
     throwIfAborted(signal)
     try {
