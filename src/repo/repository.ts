@@ -129,7 +129,13 @@ export class Repository {
     const masterKey = generateSealKey(crypto)
     const keyId = await addKey({ backend, crypto }, masterKey, options, options.signal)
     const repository = new Repository(backend, config, { id: keyId, masterKey }, options)
-    await backend.write(CONFIG_HANDLE, repository.codec.seal(encodeConfig(config)), options.signal)
+    try {
+      await backend.write(CONFIG_HANDLE, repository.codec.seal(encodeConfig(config)), options.signal)
+    } catch (error) {
+      // A key alone would keep the next attempt from making the repository.
+      await backend.remove({ type: 'key', name: keyId }).catch(() => undefined)
+      throw error
+    }
     repository.#indexLoaded = true
     return repository
   }

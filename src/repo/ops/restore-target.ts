@@ -95,7 +95,8 @@ export class RestoreTarget {
   /** Everything at and below `location`, what is in a folder before the folder. */
   *everythingAt(location: string): Generator<string> {
     if (this.lstat(location)?.isDirectory() === true) {
-      for (const name of this.listNames(location).toSorted().toReversed()) yield* this.everythingAt(`${location}/${name}`)
+      for (const name of this.listNames(location).toSorted().toReversed())
+        yield* this.everythingAt(`${location}/${name}`)
     }
     yield location
   }

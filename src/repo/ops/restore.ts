@@ -2,7 +2,7 @@
  * Restores a snapshot into a folder (format spec §18): folders first, then the content of files pack by pack, then
  * special files, hard links and, bottom-up, metadata. Nothing outside the target is touched.
  */
-import { closeSync } from 'node:fs'
+import { closeSync, fstatSync } from 'node:fs'
 import { CorruptDataError, InvalidInputError, NotFoundError, SnapshotNotFoundError } from '../../errors.ts'
 import type { Id } from '../format/id.ts'
 import type { Node } from '../format/tree.ts'
@@ -232,15 +232,13 @@ class RestoreRun {
     }
     const dryRun = this.#options.dryRun === true
     const blobs = this.#blobsOf(node)
-    const wanted = verdict === 'update' ? this.#differing(location, blobs) : blobs
-    if (verdict === 'update' && wanted.length === 0) {
-      // The content is there already; at most the file is longer than it should be.
-      if (!dryRun) closeSync(this.#target.openFile(location, node.size).fd)
+    const wanted = verdict === 'update' ? this.#differingIfReadable(location, blobs) : blobs
+    if (verdict === 'update' && wanted.length === 0 && this.#sizeOf(location) === node.size) {
       this.#skip(location, node.size)
       return
     }
     if (wanted.length === 0 || dryRun) {
-      if (!dryRun) closeSync(this.#target.openFile(location, 0).fd)
+      if (!dryRun) closeSync(this.#target.openFile(location, node.size).fd)
       this.#progress.bytesRestored += node.size
       this.#done(verdict === 'update' ? 'updated' : 'restored', location, node.size)
       return
@@ -272,11 +270,23 @@ class RestoreRun {
     })
   }
 
+  /** As `#differing`; a file that cannot be read is written anew. */
+  #differingIfReadable(location: string, blobs: readonly WantedBlob[]): readonly WantedBlob[] {
+    try {
+      return this.#differing(location, blobs)
+    } catch (error) {
+      if (!(error instanceof Error) || !('syscall' in error)) throw error
+      return blobs
+    }
+  }
+
   /** The blobs an existing file does not have where they should be. */
   #differing(location: string, blobs: readonly WantedBlob[]): WantedBlob[] {
     const fd = this.#target.openForReading(location)
     try {
+      const { size } = fstatSync(fd)
       return blobs.filter((blob) => {
+        if (blob.offset + blob.length > size) return true
         const content = new Uint8Array(blob.length)
         const length = readFully(fd, content, blob.offset)
         return length < blob.length || this.#repository.codec.idOf(content) !== blob.id
@@ -284,6 +294,11 @@ class RestoreRun {
     } finally {
       closeSync(fd)
     }
+  }
+
+  #sizeOf(location: string): number | undefined {
+    const size = this.#target.lstat(location)?.size
+    return size === undefined ? undefined : Number(size)
   }
 
   #judge(location: string, node: Node): Verdict {
@@ -331,7 +346,7 @@ class RestoreRun {
   }
 
   #finishEntry(location: string, node: Node): void {
-    if (node.type === 'socket' || this.#skipped.has(location) || this.#failed.has(location)) return
+    if (this.#skipped.has(location) || this.#failed.has(location)) return
     const first = this.#firstNameOf(location, node)
     if (node.type === 'file' && first === undefined) {
       if (this.#options.dryRun !== true) this.#applyMetadata(location, node)
@@ -362,9 +377,11 @@ class RestoreRun {
       if (expected.has(name)) continue
       const other = location === '/' ? `/${name}` : `${location}/${name}`
       if (!this.#select(other, false).selected) continue
+      const removed = [...this.#target.everythingAt(other)]
       if (this.#options.dryRun !== true) this.#target.remove(other)
-      this.#progress.filesDeleted += 1
-      this.#options.onItem?.({ action: 'deleted', path: this.#target.pathOf(other), isDir: false, size: 0 })
+      this.#progress.filesDeleted += removed.length
+      for (const entry of removed)
+        this.#options.onItem?.({ action: 'deleted', path: this.#target.pathOf(entry), isDir: false, size: 0 })
     }
   }
 
@@ -374,9 +391,10 @@ class RestoreRun {
       onError: (location, error) => this.#fail(location, error),
       visit: (location, node) => {
         if (node.type !== 'file' || this.#skipped.has(location) || this.#failed.has(location)) return
-        const size = this.#target.lstat(location)?.size
-        if (size !== BigInt(node.size))
-          throw new CorruptDataError(location, `its size is ${size}, not ${node.size}`)
+        if (this.#firstNameOf(location, node) !== undefined) return
+        const size = this.#sizeOf(location)
+        if (size === undefined) throw new CorruptDataError(location, 'it is not there any more')
+        if (size !== node.size) throw new CorruptDataError(location, `its size is ${size}, not ${node.size}`)
         const [wrong] = this.#differing(location, this.#blobsOf(node))
         if (wrong !== undefined)
           throw new CorruptDataError(location, `its content differs at offset ${wrong.offset}`)
