@@ -2,7 +2,7 @@
  * An open repository: its key, its config, its blob index, and loading and saving of everything a repository holds.
  * Operations (src/repo/ops) are built on this; it holds no policy of theirs.
  */
-import type { Backend, ByteRange } from '../backend/backend.ts'
+import type { Backend, ByteRange, Handle } from '../backend/backend.ts'
 import { isIrreducible, randomPolynomial } from '../chunker/polynomial.ts'
 import { nativeCrypto } from '../crypto/native.ts'
 import type { CryptoProvider, ScryptParams } from '../crypto/provider.ts'
@@ -132,8 +132,9 @@ export class Repository {
     try {
       await backend.write(CONFIG_HANDLE, repository.codec.seal(encodeConfig(config)), options.signal)
     } catch (error) {
-      // A key alone would keep the next attempt from making the repository.
-      await backend.remove({ type: 'key', name: keyId }).catch(() => undefined)
+      // A key alone would keep the next attempt from making the repository; a config without it would for ever.
+      if (await isMissing(backend, CONFIG_HANDLE))
+        await backend.remove({ type: 'key', name: keyId }).catch(() => undefined)
       throw error
     }
     repository.#indexLoaded = true
@@ -438,6 +439,14 @@ async function refuseExisting(backend: Backend, signal: AbortSignal | undefined)
     return
   }
   refuse('config file already exists')
+}
+
+/** Whether the store says for certain that there is no such file. */
+async function isMissing(backend: Backend, handle: Handle): Promise<boolean> {
+  return backend.stat(handle).then(
+    () => false,
+    (error: unknown) => error instanceof FileNotFoundError,
+  )
 }
 
 async function readConfig(backend: Backend, signal: AbortSignal | undefined): Promise<Uint8Array> {

@@ -152,13 +152,7 @@ export class Archiver {
     if (this.#failure !== undefined) throw this.#failure.error
     const absolute = source.absolute(target)
     if (!explicit && !filter.selectByName(absolute)) return undefined
-    let stat: SourceStat
-    try {
-      stat = source.lstat(target)
-    } catch (error) {
-      if (source.isMissing(error)) return undefined // gone since its folder was listed
-      throw error
-    }
+    const stat = source.lstat(target)
     if (!explicit && !filter.select(absolute, stat)) return undefined
     switch (stat.kind) {
       case 'file':
@@ -182,6 +176,9 @@ export class Archiver {
     const started = performance.now()
     const node = this.#toNode(target, name, known.stat, false)
     const names = this.#options.source.listNames(target)
+    // Listing follows symlinks: what was a folder a moment ago must still be one.
+    if (this.#options.source.lstat(target).kind !== 'dir')
+      throw new SourceError(`directory "${target}" changed type, refusing to archive`)
     const oldTree = await this.#loadParent(path, known.previous?.subtree ?? undefined)
     const outcomes: Outcome[] = []
     let lastName: string | undefined
@@ -412,6 +409,8 @@ export class Archiver {
       this.#failure ??= { error }
       throw error
     }
+    // Gone since its folder was listed: no more than if it had gone a moment before.
+    if (this.#options.source.isMissing(error)) return
     this.#options.onError({ item: this.#options.source.absolute(item), during: 'archival', error })
   }
 

@@ -137,6 +137,7 @@ export class LocalSource implements BackupSource {
     try {
       names = libc.listXattrs(path)
     } catch (error) {
+      if (this.isMissing(error)) throw error
       if (!isNoXattrError(error) && !(options.ignoreXattrListError && isDenied(error)))
         options.onWarning(asError(error))
       return []

@@ -74,6 +74,7 @@ export function saveChunk(context: ThreadContext, { fd, offset, length }: SaveCh
   const buffer = context.scratch(length).subarray(0, length)
   try {
     const filled = readFrom(fd, buffer, offset)
+    if (filled === 0) return { id: '', length: 0, added: 0, isNew: false }
     const { id, packedLength, isNew } = context.writer.save('data', buffer.subarray(0, filled))
     return { id, length: filled, added: packedLength, isNew }
   } catch (error) {
