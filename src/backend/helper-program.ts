@@ -55,7 +55,6 @@ export class HelperProgram {
         resolve()
       })
     })
-    this.holdOpen(false)
   }
 
   get hasEnded(): boolean {
@@ -72,7 +71,7 @@ export class HelperProgram {
     return this.#lines
   }
 
-  /** Whether this process should live on as long as the program does: only while we wait for it. */
+  /** Whether this process lives on as long as the program does: only while we wait for it. */
   holdOpen(isHeld: boolean): void {
     const { stdin, stdout, stderr } = this.#child
     const held: unknown[] = [this.#child, stdin, stdout, stderr]
@@ -86,14 +85,15 @@ export class HelperProgram {
 
   /** Lets it end by itself for a while, then by force. */
   async stop(graceMs: number): Promise<void> {
-    this.input.end()
     this.holdOpen(true)
+    this.input.end()
     const timer = setTimeout(() => this.kill(), graceMs)
     await this.ended
     clearTimeout(timer)
   }
 
   kill(): void {
+    this.holdOpen(true)
     this.#child.kill('SIGKILL')
   }
 

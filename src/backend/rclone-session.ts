@@ -80,6 +80,7 @@ export class RcloneSession {
   }
 
   async close(): Promise<void> {
+    this.#program.holdOpen(true)
     await this.#transport.close()
     await this.#program.stop(STOP_MS)
   }

@@ -16,7 +16,7 @@ import {
   type S3ClientConfig,
 } from '@aws-sdk/client-s3'
 import { throwIfAborted } from '../errors.ts'
-import { allowManyListeners, onAbort } from './abort-listener.ts'
+import { onAbort } from './abort-listener.ts'
 import type { ByteRange } from './backend.ts'
 import { ExchangeError, receiveBody } from './http-exchange.ts'
 import { regionFrom, ShortObject } from './s3-errors.ts'
@@ -40,6 +40,8 @@ export interface S3Page {
   /** Where the next page starts; undefined: this was the last one. */
   readonly next: string | undefined
 }
+
+type Call<T> = (client: S3Client, options: { readonly abortSignal: AbortSignal }) => Promise<T>
 
 const IDLE_MS = 300_000
 const CONNECT_MS = 30_000
@@ -88,9 +90,14 @@ export class S3Bucket {
     try {
       throwIfAborted(signal)
       if (range !== undefined) checkSpan(span, range)
-      const bytes = await receiveBody(body, length === undefined ? {} : { 'content-length': String(length) })
+      const received = await receiveBody(
+        body,
+        length === undefined ? {} : { 'content-length': String(length) },
+      )
       // Some servers mean well and send more.
-      return range !== undefined && bytes.length > range.length ? bytes.slice(0, range.length) : bytes
+      return range !== undefined && received.length > range.length
+        ? received.slice(0, range.length)
+        : received
     } finally {
       stopListening()
       body.destroy()
@@ -149,13 +156,12 @@ export class S3Bucket {
   }
 
   /** One call; once more where the store says that the bucket is in another region. */
-  async #send<T>(
-    call: (client: S3Client, options: { abortSignal?: AbortSignal }) => Promise<T>,
-    signal: AbortSignal | undefined,
-  ): Promise<T> {
+  async #send<T>(call: Call<T>, signal: AbortSignal | undefined): Promise<T> {
     throwIfAborted(signal)
-    const options = signal === undefined ? {} : { abortSignal: signal }
-    if (signal !== undefined) allowManyListeners(signal)
+    // The client is slow to let go of a signal, and all calls share the caller's.
+    const controller = new AbortController()
+    const stopListening = onAbort(signal, () => controller.abort())
+    const options = { abortSignal: controller.signal }
     try {
       return await call(this.#client, options)
     } catch (error) {
@@ -163,10 +169,11 @@ export class S3Bucket {
       const region = regionFrom(error)
       if (region === undefined || region === this.#region) throw error
       this.#region = region
-      this.#client.destroy()
-      this.#client = this.#connect()
+      this.#client = this.#connect() // others may still wait for answers to the old one
+      return await call(this.#client, options)
+    } finally {
+      stopListening()
     }
-    return call(this.#client, options)
   }
 
   #connect(): S3Client {

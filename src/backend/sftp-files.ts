@@ -103,7 +103,7 @@ export class SftpFiles {
         names.push(...part.names())
       }
     } finally {
-      await this.#close(handle)
+      void this.#close(handle) // nobody needs to wait for it
     }
   }
 
@@ -126,7 +126,7 @@ export class SftpFiles {
       })
       return end === length ? bytes : bytes.slice(0, end)
     } finally {
-      await this.#close(handle)
+      void this.#close(handle) // nobody needs to wait for it
     }
   }
 
@@ -153,10 +153,13 @@ export class SftpFiles {
           await this.#client.request(PACKET.write, [string(handle), uint64(offset), uint32(length), content])
         },
       )
-      await Promise.all([this.#setFinalMode(handle, mode.final), this.#sync(handle)])
       isClosed = true
-      // Not before now does a server that writes later say that the disk is full.
-      await this.#client.request(PACKET.close, [string(handle)])
+      // One after the other on the server. Not before closing do some say that the disk is full.
+      await Promise.all([
+        this.#setFinalMode(handle, mode.final),
+        this.#sync(handle),
+        this.#client.request(PACKET.close, [string(handle)]),
+      ])
     } finally {
       if (!isClosed) await this.#close(handle)
     }

@@ -32,6 +32,8 @@ interface Modes {
 
 const DEFAULT_CONNECTIONS = 5
 const IDLE_MS = 300_000
+/** How long closing waits for what was aborted to clean up. */
+const CLEANUP_MS = 2_000
 /** Folders listed at once: each takes three answers of the server, and there are 256. */
 const FOLDERS_AT_ONCE = 32
 const GROUP_READ = 0o040
@@ -43,6 +45,8 @@ export class SftpBackend implements Backend {
   readonly connections: number
   readonly #root: string
   readonly #session: KeptSession<SftpSession>
+  /** What goes on, also after its caller was told of an abort: temporary files are removed then. */
+  readonly #underWay = new Set<Promise<unknown>>()
   #modes: Modes | undefined
   #hasPosixRename = true
   #needsModeToRemove = false
@@ -135,6 +139,10 @@ export class SftpBackend implements Backend {
   }
 
   async close(): Promise<void> {
+    const limit = new AbortController()
+    const timer = setTimeout(() => limit.abort(), CLEANUP_MS)
+    await untilAborted(Promise.allSettled(this.#underWay), limit.signal).catch(() => undefined)
+    clearTimeout(timer)
     await this.#session.close()
   }
 
@@ -187,6 +195,13 @@ export class SftpBackend implements Backend {
     }
   }
 
+  #follow<T>(call: Promise<T>): Promise<T> {
+    this.#underWay.add(call)
+    const forget = (): boolean => this.#underWay.delete(call)
+    call.then(forget, forget)
+    return call
+  }
+
   /** @param missing path to name where the file is not there */
   async #attempt<T>(
     what: string,
@@ -197,7 +212,7 @@ export class SftpBackend implements Backend {
     throwIfAborted(signal)
     const session = await this.#session.get(signal)
     try {
-      return await untilAborted(call(session.files), signal)
+      return await untilAborted(this.#follow(call(session.files)), signal)
     } catch (error) {
       throwIfAborted(signal)
       if (error instanceof SftpConnectionError || error instanceof BrokenPacket)
