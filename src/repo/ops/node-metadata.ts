@@ -22,14 +22,13 @@ const UNSUPPORTED_XATTR_CODES = new Set(['ENOTSUP', 'EOPNOTSUPP', 'ENODATA', 'EN
 /** What could not be set; empty where all is well. The order matters: chown clears setuid bits, so modes come last. */
 export function applyMetadata(path: string, node: Node, options: MetadataOptions): Error[] {
   const errors: Error[] = []
-  const isRoot = process.geteuid?.() === 0
   const attempt = (set: () => void): void => {
     try {
       set()
     } catch (error) {
       if (!(error instanceof Error)) throw error
       const isDenied = 'code' in error && typeof error.code === 'string' && DENIED_CODES.has(error.code)
-      if (isRoot || !isDenied) errors.push(error)
+      if (!isDenied || process.geteuid?.() === 0) errors.push(error)
     }
   }
   const libc = loadLibc()

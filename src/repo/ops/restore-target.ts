@@ -19,6 +19,7 @@ const FILE_MODE = 0o600
 const OPEN_FLAGS = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK
 /** What the node's type says counts, not its mode, which may say otherwise. */
 const SPECIAL_TYPES: Partial<Record<NodeType, number>> = { dev: 0o060000, chardev: 0o020000, fifo: 0o010000 }
+const CREATE_FLAGS = OPEN_FLAGS | constants.O_CREAT | constants.O_EXCL
 /** Folders known to be real ones; bounded, as a tree may have millions. */
 const KNOWN_FOLDERS_MAX = 10_000
 
@@ -113,20 +114,15 @@ export class RestoreTarget {
    */
   openFile(location: string, sizeBytes: number): { readonly fd: number; readonly isNew: boolean } {
     this.ensureFolder(dirname(location))
-    const path = nativePath(this.pathOf(location))
-    const stats = this.lstat(location)
-    const isReusable = stats?.isFile() === true && stats.nlink === 1n
-    if (stats !== undefined && !isReusable) this.clear(location)
-    const fd = isReusable
-      ? openDespiteMode(path)
-      : openSync(path, OPEN_FLAGS | constants.O_CREAT | constants.O_EXCL, FILE_MODE)
+    const created = createFile(nativePath(this.pathOf(location)))
+    const opened = created === undefined ? this.#openExisting(location) : { fd: created, isNew: true }
     try {
-      ftruncateSync(fd, sizeBytes)
+      ftruncateSync(opened.fd, sizeBytes)
     } catch (error) {
-      closeSync(fd)
+      closeSync(opened.fd)
       throw error
     }
-    return { fd, isNew: !isReusable }
+    return opened
   }
 
   /** Opens what `openFile` made before. */
@@ -167,8 +163,26 @@ export class RestoreTarget {
     linkSync(nativePath(this.pathOf(existing)), nativePath(this.pathOf(location)))
   }
 
+  #openExisting(location: string): { readonly fd: number; readonly isNew: boolean } {
+    const path = nativePath(this.pathOf(location))
+    const stats = this.lstat(location)
+    if (stats?.isFile() === true && stats.nlink === 1n) return { fd: openDespiteMode(path), isNew: false }
+    if (stats !== undefined) this.clear(location)
+    return { fd: openSync(path, CREATE_FLAGS, FILE_MODE), isNew: true }
+  }
+
   #removeTree(location: string): void {
     rmSync(nativePath(this.pathOf(location)), { recursive: true, force: true })
+  }
+}
+
+/** Makes a new file; undefined where something stands there already. */
+function createFile(path: string | Buffer): number | undefined {
+  try {
+    return openSync(path, CREATE_FLAGS, FILE_MODE)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return undefined
+    throw error
   }
 }
 
