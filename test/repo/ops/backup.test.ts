@@ -187,8 +187,8 @@ describe('a backup', () => {
 
   it('makes no snapshot where nothing changed, if told so', async () => {
     put('file')
-    await run()
-    const second = await run({ skipIfUnchanged: true })
+    await runInside()
+    const second = await runInside({ skipIfUnchanged: true })
     expect(second.snapshotId).toBeUndefined()
     expect(await countFiles('snapshot')).toBe(1)
   })
