@@ -60,12 +60,12 @@ export function define(command: Command, run: CommandRunner): void {
 async function runRestore(context: CommandContext, snapshot: string, flags: Flags): Promise<number> {
   const target = targetOf(flags)
   const options = await restoreOptions(context, flags)
-  const errorCount = await context.withRepository(async (repository) => {
+  const { errorCount, advice } = await context.withRepository(async (repository) => {
     const output = new RestoreOutput(context, target)
     try {
       const result = await restore(repository, { ...options, snapshot, target, ...output.callbacks() })
       output.finish(result)
-      return result.errorCount
+      return { errorCount: result.errorCount, advice: output.advice }
     } catch (error) {
       throw error instanceof SnapshotNotFoundError ? notFoundError(error) : error
     } finally {
@@ -73,7 +73,7 @@ async function runRestore(context: CommandContext, snapshot: string, flags: Flag
     }
   })
   if (errorCount === 0) return EXIT_OK
-  throw new ExitError(EXIT_FAILURE, `There were ${errorCount} errors`)
+  throw new ExitError(EXIT_FAILURE, `There were ${errorCount} errors${advice}`)
 }
 
 /** In the words scripts look for. */

@@ -1,5 +1,7 @@
 /** What restore prints: progress, items, summary (command spec, "restore" and §3). */
 import {
+  ResticError,
+  type ErrorCode,
   type ItemError,
   type RestoredItem,
   type RestoreOptions,
@@ -13,6 +15,15 @@ import { RateEstimator, remainingSeconds } from './rate.ts'
 import { quoteUnprintable } from './safe-text.ts'
 import { describeSnapshot } from './snapshot-output.ts'
 
+/** Trouble with the repository, not with the target. */
+const DAMAGE_CODES: ReadonlySet<ErrorCode> = new Set([
+  'BACKEND',
+  'CORRUPT_DATA',
+  'FILE_NOT_FOUND',
+  'NOT_FOUND',
+])
+const DAMAGE_HINT = 'run `check` to see what is affected'
+
 type Callbacks = Pick<
   RestoreOptions,
   'onSnapshot' | 'onLoadIndex' | 'onProgress' | 'onItem' | 'onError' | 'onVerifyStart'
@@ -25,6 +36,7 @@ export class RestoreOutput {
   readonly #status: StatusReporter<RestoreProgress>
   #bytesPerSecond = 0
   #errorCount = 0
+  #hint: string | undefined
   #last: RestoreProgress | undefined
   #verifyStartedMs: number | undefined
 
@@ -48,6 +60,11 @@ export class RestoreOutput {
       onError: (error) => this.#error(error),
       onVerifyStart: () => this.#verifyStarted(),
     }
+  }
+
+  /** What to do about the first error, as the end of the message that there were errors. */
+  get advice(): string {
+    return this.#hint === undefined ? '' : `\n${this.#hint}`
   }
 
   stop(): void {
@@ -80,6 +97,7 @@ export class RestoreOutput {
 
   #error({ item, error }: ItemError): void {
     this.#errorCount += 1
+    if (error instanceof ResticError && DAMAGE_CODES.has(error.code)) this.#hint ??= error.hint ?? DAMAGE_HINT
     const message = describeError(error)
     this.#output.warnOf(`ignoring error for ${quoteUnprintable(item)}: ${message}`, {
       message_type: 'error',

@@ -19,6 +19,9 @@ const OPENING_BRACE = 0x7b
 /** No unpacked file comes near this; it bounds what a damaged length can make us allocate. */
 const MAX_UNPACKED_BYTES = 2 ** 31
 
+/** A zstd block holds 128 KiB at most and takes 4 bytes at least (RFC 8878, §3.1.1.2): no blob grows by more. */
+const MAX_GROWTH = 32_768
+
 export interface CodecOptions {
   readonly crypto: CryptoProvider
   readonly key: SealKey
@@ -111,6 +114,9 @@ export class Codec {
       openInto(this.crypto, this.#key, sealed, plaintext)
       if (blob.uncompressedLength !== 0) {
         const compressed = plaintext
+        // Checked before there is memory for it: the claim may be anybody's.
+        if (blob.uncompressedLength > compressed.length * MAX_GROWTH)
+          throw new CorruptDataError('compressed data', `cannot hold ${blob.uncompressedLength} bytes`)
         plaintext = memory.decompressed.take(blob.uncompressedLength)
         this.#compressor().decompressInto(plaintext, compressed)
       }

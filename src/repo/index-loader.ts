@@ -54,11 +54,16 @@ async function loadOne(
     for (const pack of conflicting) options.onRepeated?.(pack, 'conflicting')
   } catch (error) {
     if (!(error instanceof ResticError) || error.code === 'ABORTED') throw error
-    const named = new CorruptDataError(`index ${id}`, error.message, {
-      cause: error,
-      hint: 'run `repair index` to rebuild the index from the packs',
-    })
+    const named = error instanceof CorruptDataError ? damagedIndex(id, error) : error
     if (options.onError === undefined) throw named
     options.onError(id, named)
   }
+}
+
+function damagedIndex(id: Id, error: CorruptDataError): CorruptDataError {
+  const what = `index ${id}`
+  return new CorruptDataError(what, error.message.replace(`${what} is damaged: `, ''), {
+    cause: error,
+    hint: 'run `repair index` to rebuild the index from the packs',
+  })
 }

@@ -7,6 +7,7 @@ import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   AbortedError,
+  BackendError,
   CorruptDataError,
   FileNotFoundError,
   LockLostError,
@@ -52,6 +53,9 @@ const STALE_MS = 30 * 60_000
 /** How often the refresher looks at the clock: after a suspended machine wakes, this soon. */
 const WATCH_MS = 15_000
 const RELEASE_GRACE_MS = 60_000
+/** A store may be tried for very long. Both refreshes together must end well before STALE_MS. */
+const REFRESH_LIMIT_MS = 90_000
+const LAST_REFRESH_LIMIT_MS = 4 * 60_000
 const UNREADABLE_RETRY_MS = [5_000, 10_000, 20_000]
 const MAX_RETRY_WAIT_MS = 60_000
 
@@ -265,34 +269,44 @@ class HeldLock implements Lock {
   #watch(): void {
     const sinceMs = Date.now() - this.#refreshedMs
     if (this.#refreshing !== undefined || this.#released || sinceMs < REFRESH_MS) return
-    const refresh = sinceMs < REFRESHABLE_MS ? this.#refresh() : this.#refreshOrStop()
+    const isInTime = sinceMs < REFRESHABLE_MS
+    const limit = this.#limitedSignal(isInTime ? REFRESH_LIMIT_MS : LAST_REFRESH_LIMIT_MS)
+    const refresh = isInTime ? this.#refresh(limit.signal) : this.#refreshOrStop(limit.signal)
     this.#refreshing = refresh.finally(() => {
+      limit.end()
       this.#refreshing = undefined
     })
   }
 
+  #limitedSignal(ms: number): { readonly signal: AbortSignal; readonly end: () => void } {
+    const controller = new AbortController()
+    const problem = `the store did not answer for ${ms / 1000} seconds`
+    const timer = setTimeout(() => controller.abort(new BackendError(problem, { transient: true })), ms)
+    return { signal: AbortSignal.any([this.signal, controller.signal]), end: () => clearTimeout(timer) }
+  }
+
   /** A refresh that fails is tried again at the next look, until the lock is too old to be trusted. */
-  async #refresh(): Promise<void> {
+  async #refresh(signal: AbortSignal): Promise<void> {
     try {
       const old = this.#id
-      this.#id = await this.#store.save(encodeLockFile(ownLock(this.#options.exclusive)), this.signal)
+      this.#id = await this.#store.save(encodeLockFile(ownLock(this.#options.exclusive)), signal)
       this.#refreshedMs = Date.now()
-      await removeIfPresent(this.#store, old, this.signal)
+      await removeIfPresent(this.#store, old, signal)
     } catch (error) {
-      if (error instanceof AbortedError) return
+      if (this.signal.aborted) return
       const reason = error instanceof Error ? error.message : String(error)
       this.#options.onNotice?.('warning', `unable to refresh lock: ${reason}`)
     }
   }
 
   /** Another process may have taken our old lock for stale: go on only if it stands before and after the new one. */
-  async #refreshOrStop(): Promise<void> {
+  async #refreshOrStop(signal: AbortSignal): Promise<void> {
     try {
-      await this.#store.load(this.#id, this.signal)
-      const renewed = await this.#store.save(encodeLockFile(ownLock(this.#options.exclusive)), this.signal)
-      await pause(SETTLE_MS, this.signal)
+      await this.#store.load(this.#id, signal)
+      const renewed = await this.#store.save(encodeLockFile(ownLock(this.#options.exclusive)), signal)
+      await pause(SETTLE_MS, signal)
       try {
-        await this.#store.load(this.#id, this.signal)
+        await this.#store.load(this.#id, signal)
       } catch (error) {
         await removeIfPresent(this.#store, renewed).catch(() => false)
         throw error
@@ -300,7 +314,7 @@ class HeldLock implements Lock {
       const old = this.#id
       this.#id = renewed
       this.#refreshedMs = Date.now()
-      await removeIfPresent(this.#store, old, this.signal)
+      await removeIfPresent(this.#store, old, signal)
     } catch (error) {
       this.#controller.abort(
         new LockLostError('the lock on the repository could not be kept', {

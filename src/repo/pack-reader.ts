@@ -47,9 +47,19 @@ export async function* readPackParts(
   for (const { start, end, blobs: wanted } of planParts(blobs)) {
     throwIfAborted(options.signal)
     const range = { offset: start, length: end - start }
-    const bytes = await backend.read({ type: 'pack', name: packId }, range, options.signal)
+    const isMetadata = wanted.every((blob) => blob.type === 'tree')
+    const bytes = await backend.read({ type: 'pack', name: packId, isMetadata }, range, options.signal)
     yield { blobs: wanted, start, bytes }
   }
+}
+
+/** The same damage, with the file it is in and what to do about it. */
+export function damageInPack(error: CorruptDataError, packId: Id): CorruptDataError {
+  const problem = error.message.replace(`${error.what} is damaged: `, '')
+  return new CorruptDataError(error.what, `${problem} (in pack ${packId})`, {
+    cause: error,
+    hint: 'run `check --read-data` to see what is affected, then `repair packs`',
+  })
 }
 
 function planParts(blobs: readonly PackedBlob[]): Part[] {

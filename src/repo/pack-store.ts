@@ -84,7 +84,9 @@ export class PackStore {
 
   async #store(pack: FinishedPack): Promise<void> {
     throwIfAborted(this.#options.signal)
-    await this.#options.backend.write({ type: 'pack', name: pack.id }, pack.bytes, this.#options.signal)
+    const isMetadata = pack.blobs.every((blob) => blob.type === 'tree')
+    const handle = { type: 'pack', name: pack.id, isMetadata } as const
+    await this.#options.backend.write(handle, pack.bytes, this.#options.signal)
     this.#options.onStored?.(pack.bytes.length)
     if (this.#unsaved.length === 0) this.#unsavedSinceMs = Date.now()
     this.#unsaved.push({ id: pack.id, blobs: pack.blobs })

@@ -21,7 +21,7 @@ import { BlobWriter, type SavedBlob } from './blob-writer.ts'
 import { Codec } from './codec.ts'
 import type { CompressionMode } from './compression.ts'
 import { encodeConfig, parseConfig, type Config } from './format/config-file.ts'
-import { idFromBytes, type Id } from './format/id.ts'
+import { idFromBytes, isId, type Id } from './format/id.ts'
 import type { BlobType, PackedBlob } from './format/pack-header.ts'
 import { encodeSnapshot, parseSnapshot, type Snapshot } from './format/snapshot.ts'
 import { parseTree, type Node } from './format/tree.ts'
@@ -29,7 +29,7 @@ import { addKey, searchKey, type KeyStore, type OpenedKey } from './keys.ts'
 import { loadIndexFiles, type LoadIndexOptions } from './index-loader.ts'
 import { acquireLock, type Lock, type LockStore } from './locks.ts'
 import type { FinishedPack } from './pack-builder.ts'
-import { parsePackFile, readPackHeader, readPackParts, type PackPart } from './pack-reader.ts'
+import { damageInPack, parsePackFile, readPackHeader, readPackParts, type PackPart } from './pack-reader.ts'
 import { PackStore } from './pack-store.ts'
 import { TreeWindows } from './tree-windows.ts'
 import { listFiles, readHashed, resolvePrefix, writeHashed, type HashedFileType } from './unpacked.ts'
@@ -147,13 +147,9 @@ export class Repository {
     const crypto = options.crypto ?? nativeCrypto
     const sealed = await readConfig(backend, options.signal)
     const key = await searchKey({ backend, crypto }, options.password, options)
-    const settings = options
     // The config is sealed alike in both versions, so any codec of this key opens it.
-    const config = parseConfig(codecFor({ version: 2 }, key.masterKey, settings).open(sealed, 'config'))
-    if (!isIrreducible(config.chunkerPolynomial)) {
-      throw new CorruptDataError('config', 'its chunker polynomial is not irreducible')
-    }
-    return new Repository(backend, config, key, settings)
+    const config = openConfig(codecFor({ version: 2 }, key.masterKey, options), sealed)
+    return new Repository(backend, config, key, options)
   }
 
   /** The location as shown to people. */
@@ -225,6 +221,7 @@ export class Repository {
     await loadIndexFiles(this, index, options)
     this.#index = index
     this.#indexLoaded = true
+    await this.backend.forgetCopies?.((name) => isId(name) && index.packNumber(name) >= 0)
   }
 
   /** Forgets the index and trees read, so that the store is read again. */
@@ -402,8 +399,12 @@ export class Repository {
       return this.codec.decodeBlob(blob, sealed)
     } catch (error) {
       if (!(error instanceof CorruptDataError)) throw error
+    }
+    try {
       // Once more: the first answer may have been spoiled on its way.
       return this.codec.decodeBlob(blob, await this.readPack(blob.packId, range, signal))
+    } catch (error) {
+      throw error instanceof CorruptDataError ? damageInPack(error, blob.packId) : error
     }
   }
 }
@@ -463,8 +464,27 @@ async function readConfig(backend: Backend, signal: AbortSignal | undefined): Pr
       },
     )
   }
-  if (sealed.length === 0) throw new CorruptDataError('config', 'the file is empty')
+  if (sealed.length === 0) throw damagedConfig('the file is empty')
   return sealed
+}
+
+function openConfig(codec: Codec, sealed: Uint8Array): Config {
+  try {
+    const config = parseConfig(codec.open(sealed, 'config'))
+    if (!isIrreducible(config.chunkerPolynomial))
+      throw new CorruptDataError('config', 'its chunker polynomial is not irreducible')
+    return config
+  } catch (error) {
+    throw error instanceof CorruptDataError
+      ? damagedConfig(error.message.replace(`${error.what} is damaged: `, ''))
+      : error
+  }
+}
+
+function damagedConfig(problem: string): CorruptDataError {
+  return new CorruptDataError('config', problem, {
+    hint: 'nothing can be read without this file: bring it back from a copy of the repository',
+  })
 }
 
 function parseNamed<T>(what: string, bytes: Uint8Array, parse: (bytes: Uint8Array) => T): T {

@@ -43,7 +43,7 @@ export class TreeWindows {
       }
     }
     return this.#backend.read(
-      { type: 'pack', name: packId },
+      { type: 'pack', name: packId, isMetadata: true },
       { offset: blob.offset, length: blob.length },
       signal,
     )
@@ -56,7 +56,7 @@ export class TreeWindows {
     if (window === undefined) {
       const start = number * WINDOW_BYTES
       const range = { offset: start, length: Math.min(WINDOW_BYTES, packEnd - start) }
-      const bytes = this.#backend.read({ type: 'pack', name: packId }, range, signal)
+      const bytes = this.#backend.read({ type: 'pack', name: packId, isMetadata: true }, range, signal)
       window = { start, bytes }
       bytes.catch(() => this.#windows.delete(key))
       for (const oldest of this.#windows.keys()) {

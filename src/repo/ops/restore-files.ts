@@ -8,7 +8,7 @@ import { CorruptDataError, ResticError } from '../../errors.ts'
 import type { BlobIndex } from '../blob-index.ts'
 import type { Id } from '../format/id.ts'
 import { plaintextLengthOf, type PackedBlob } from '../format/pack-header.ts'
-import type { PackPart } from '../pack-reader.ts'
+import { damageInPack, type PackPart } from '../pack-reader.ts'
 import { forEachParallel } from '../parallel.ts'
 import type { Repository } from '../repository.ts'
 import { Uint32Column } from '../uint32-column.ts'
@@ -157,7 +157,7 @@ export class FileWriter {
     let next = 0
     let failure: ResticError | undefined
     for await (const part of this.#readParts(job.packId, blobs, (error) => (failure = error))) {
-      await this.#writePart(part, job.places.slice(next, next + part.blobs.length))
+      await this.#writePart(job.packId, part, job.places.slice(next, next + part.blobs.length))
       next += part.blobs.length
     }
     if (failure === undefined) return
@@ -182,7 +182,7 @@ export class FileWriter {
     }
   }
 
-  async #writePart(part: PackPart, places: readonly (readonly Place[])[]): Promise<void> {
+  async #writePart(packId: Id, part: PackPart, places: readonly (readonly Place[])[]): Promise<void> {
     const { pacer } = this.#options
     const groups: Promise<void>[] = []
     try {
@@ -190,7 +190,7 @@ export class FileWriter {
         await this.#pool?.ready()
         if (pacer.isDue) await pacer.pause()
         if (this.#isFull) break
-        const writing = this.#writeGroup(group)
+        const writing = this.#writeGroup(group, packId)
         // It is waited for below; until then it must not pass for unhandled.
         writing.catch(() => undefined)
         groups.push(writing)
@@ -203,7 +203,7 @@ export class FileWriter {
   }
 
   /** Opens the files of a group here, has a thread write them, and closes those that are whole. */
-  async #writeGroup({ bytes, blobs, places }: Group): Promise<void> {
+  async #writeGroup({ bytes, blobs, places }: Group, packId: Id): Promise<void> {
     const opened = places.map((ofBlob) => ofBlob.filter(({ file }) => this.#pin(file)))
     const flat = opened.flat()
     const output = await this.#threads().run(
@@ -224,7 +224,7 @@ export class FileWriter {
       const ofBlob = opened[i] ?? []
       const damage = output.damaged.get(i)
       if (damage !== undefined) {
-        await this.#placeOtherCopy(ofBlob, blob, damageOf(blob, damage))
+        await this.#placeOtherCopy(ofBlob, blob, damageOf(blob, packId, damage))
         place += ofBlob.length
         continue
       }
@@ -406,7 +406,7 @@ function* groupsOf(part: PackPart, places: readonly (readonly Place[])[]): Gener
 }
 
 /** As a thread threw it. */
-function damageOf(blob: PackedBlob, message: string): CorruptDataError {
+function damageOf(blob: PackedBlob, packId: Id, message: string): CorruptDataError {
   const what = `${blob.type} blob ${blob.id}`
-  return new CorruptDataError(what, message.replace(`${what} is damaged: `, ''))
+  return damageInPack(new CorruptDataError(what, message.replace(`${what} is damaged: `, '')), packId)
 }

@@ -1,0 +1,82 @@
+/** SIGINT and SIGTERM at any moment: exit code 130, no lock, nothing half-written, and the next run succeeds. */
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { makeManyFiles, writeRandomFile } from '../support/many-files.ts'
+import { must } from '../support/programs.ts'
+import {
+  copyRepository,
+  filesOf,
+  listSnapshots,
+  makeRepository,
+  makeWorkFolder,
+} from '../support/repositories.ts'
+import { listTree } from '../support/rich-tree.ts'
+import { chooseSteps, countSteps, runInterrupted } from './steps.ts'
+
+let work = ''
+let repository = ''
+let copies = 0
+
+beforeAll(async () => {
+  work = makeWorkFolder('signals')
+  repository = await makeRepository(join(work, 'repository'))
+  const source = join(work, 'source')
+  mkdirSync(source)
+  for (let round = 0; round < 2; round++) {
+    writeRandomFile(join(source, `large-${round % 2}`), 100 * round, 3_000_000)
+    makeManyFiles(join(source, `round-${round}`), { files: 20, seed: round })
+    await must('ours', ['-r', repository, '--pack-size', '4', 'backup', 'source'], { cwd: work })
+  }
+  await must('ours', ['-r', repository, 'forget', (await listSnapshots('ours', repository))[1]!.id])
+})
+
+afterAll(() => rmSync(work, { recursive: true, force: true }))
+
+function nextPath(name: string): string {
+  return join(work, `${name}-${copies++}`)
+}
+
+/** Files under other names than their own: what a writer leaves that was stopped. */
+function temporaryFiles(path: string): string[] {
+  return readdirSync(path, { recursive: true, encoding: 'utf8' }).filter((name) => name.includes('-tmp-'))
+}
+
+it.each([
+  ['SIGINT', 'backup', ['backup', '--force', 'source/round-1', 'source/large-1']],
+  ['SIGTERM', 'backup', ['backup', 'source']],
+  ['SIGINT', 'prune', ['prune', '--max-unused', '0']],
+  ['SIGTERM', 'forget', ['forget', '--keep-last', '1', '--prune']],
+  ['SIGTERM', 'check', ['check', '--read-data']],
+] as const)('%s in the middle of %s', async (signal, name, args) => {
+  const command = (path: string): string[] => ['-r', path, '--pack-size', '4', ...args]
+  const copy = (): string => copyRepository(repository, nextPath(name))
+  const steps = await countSteps(command(copy()), { cwd: work })
+  for (const step of chooseSteps(steps, 3, signal.length)) {
+    const path = copy()
+    const { code, stderr } = await runInterrupted(command(path), { step, signal }, { cwd: work })
+    const word = signal === 'SIGINT' ? 'interrupt' : 'terminated'
+    expect({ code, stderr }).toEqual({
+      code: 130,
+      stderr: `\rsignal ${word} received, cleaning up\nFatal: operation aborted\n`,
+    })
+    expect(filesOf(path, 'locks')).toEqual([])
+    expect(temporaryFiles(path)).toEqual([])
+    await must('ours', command(path), { cwd: work })
+    await must('ours', ['-r', path, 'check', '--read-data'])
+    rmSync(path, { recursive: true })
+  }
+})
+
+it('SIGINT in the middle of restore', async () => {
+  const args = (target: string): string[] => ['-r', repository, 'restore', 'latest', '--target', target]
+  const whole = nextPath('target')
+  const steps = await countSteps(args(whole), { cwd: work })
+  for (const step of chooseSteps(steps, 3, 1)) {
+    const target = nextPath('target')
+    expect(await runInterrupted(args(target), { step, signal: 'SIGINT' })).toMatchObject({ code: 130 })
+    expect(filesOf(repository, 'locks')).toEqual([])
+    await must('ours', args(target))
+    expect(listTree(join(target, 'source'))).toEqual(listTree(join(whole, 'source')))
+  }
+})
