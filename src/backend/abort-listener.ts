@@ -13,6 +13,6 @@ export function onAbort(signal: AbortSignal | undefined, listener: () => void): 
 }
 
 /** All transfers of an operation share its signal: a listener for each is no leak that Node would have to warn of. */
-export function allowManyListeners(signal: AbortSignal): void {
+function allowManyListeners(signal: AbortSignal): void {
   setMaxListeners(0, signal)
 }

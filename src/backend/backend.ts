@@ -10,6 +10,8 @@ export type FileType = 'config' | 'key' | 'lock' | 'snapshot' | 'index' | 'pack'
 export interface Handle {
   readonly type: FileType
   readonly name: string
+  /** A pack that holds trees: what many commands read, and worth a place in a cache. Means nothing to stores. */
+  readonly isMetadata?: boolean | undefined
 }
 
 /** A file as a listing shows it. `size` is the stored length in bytes. */
@@ -69,6 +71,11 @@ export interface Backend {
     names: readonly string[],
     signal?: AbortSignal,
   ): Promise<void>
+  /**
+   * Says which packs the repository has, once its index is known: a cache drops its copies of others. Changes nothing
+   * that is stored, and never fails. Decorators hand it on; stores lack it.
+   */
+  forgetCopies?(isPresent: (packName: string) => boolean): Promise<void>
   /** Lets go of connections and handles. The backend must not be used afterwards. */
   close(): Promise<void>
 }

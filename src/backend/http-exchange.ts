@@ -58,8 +58,12 @@ export function lengthOf(headers: HttpAnswer['headers'], name = 'content-length'
 
 /** The whole body. @throws ExchangeError where it is cut off, or longer than anything a repository has */
 export async function receiveBody(stream: Readable, headers: HttpAnswer['headers']): Promise<Uint8Array> {
-  const length = lengthOf(headers)
-  if ((length ?? 0) > BODY_BYTES_MAX) throw tooLong()
+  if ((lengthOf(headers) ?? 0) > BODY_BYTES_MAX) throw tooLong()
+  return checkLength(await collectBody(stream), headers)
+}
+
+/** All that comes. @throws ExchangeError where that is longer than anything a repository has */
+export async function collectBody(stream: Readable): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let received = 0
   for await (const chunk of stream) {
@@ -68,9 +72,14 @@ export async function receiveBody(stream: Readable, headers: HttpAnswer['headers
     received += chunk.length
     if (received > BODY_BYTES_MAX) throw tooLong()
   }
-  if (length !== undefined && received !== length)
-    throw new ExchangeError(`the answer ends after ${received} of ${length} bytes`)
   return joinChunks(chunks, received)
+}
+
+/** @returns `body`. @throws ExchangeError where the answer was to be of another length */
+export function checkLength(body: Uint8Array, headers: HttpAnswer['headers']): Uint8Array {
+  const length = lengthOf(headers)
+  if (length === undefined || length === body.length) return body
+  throw new ExchangeError(`the answer ends after ${body.length} of ${length} bytes`)
 }
 
 /** A buffer of its own: those that come from a socket are slices of larger ones. */

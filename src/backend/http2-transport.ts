@@ -1,14 +1,14 @@
 /** HTTP/2 over one given pair of streams: how restic and rclone talk through a pipe. */
 import { once } from 'node:events'
 import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2'
-import { Duplex } from 'node:stream'
-import type { Readable, Writable } from 'node:stream'
+import { Duplex, type Readable, type Writable } from 'node:stream'
 import { throwIfAborted } from '../errors.ts'
 import { onAbort } from './abort-listener.ts'
 import { exchangeErrorOf } from './http-breaks.ts'
 import {
+  checkLength,
+  collectBody,
   ExchangeError,
-  receiveBody,
   type HttpAnswer,
   type HttpRequest,
   type HttpTransport,
@@ -88,8 +88,12 @@ export class Http2Transport implements HttpTransport {
     })
     try {
       if (body !== undefined) stream.end(body)
+      // From the start: newer versions of Node throw away what nobody has begun to read when the stream closes.
+      const collecting = collectBody(stream)
+      collecting.catch(() => undefined)
       const answer = await answerTo(stream)
-      return { ...answer, body: await receiveBody(stream, method === 'HEAD' ? {} : answer.headers) }
+      const received = await collecting
+      return { ...answer, body: method === 'HEAD' ? received : checkLength(received, answer.headers) }
     } catch (error) {
       stream.destroy()
       throwIfAborted(signal)

@@ -81,7 +81,7 @@ export async function openBackend(text: string, options: OpenBackendOptions = {}
     return openRclone(location.rest, settings)
   }
   throw new UnsupportedError(`this version cannot reach ${location.scheme}: repositories yet`, {
-    hint: 'use a repository in a local folder',
+    hint: `rclone can: set up a remote for it and use rclone:REMOTE:PATH`,
   })
 }
 

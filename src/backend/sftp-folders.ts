@@ -7,6 +7,7 @@ import { STATUS, type SftpAttributes } from './sftp-packets.ts'
 const TYPE_BITS = 0o170000
 const FOLDER_TYPE = 0o040000
 const FILE_TYPE = 0o100000
+const RENAME_TRIES = 5
 
 /** Whether size and type are known, and not only those of a link. */
 export function isComplete({ size, mode }: SftpAttributes): boolean {
@@ -46,13 +47,17 @@ export async function makeFolders(files: SftpFiles, path: string, mode: number):
 
 /** Gives a file a name that may be taken. */
 export async function replace(files: SftpFiles, from: string, to: string): Promise<void> {
-  try {
-    await files.rename(from, to)
-  } catch (error) {
-    // The rename of the standard never replaces.
-    if (files.hasPosixRename || !(await isThere(files, to))) throw error
-    await files.remove(to)
-    await files.rename(from, to)
+  for (let triesLeft = RENAME_TRIES - 1; ; triesLeft -= 1) {
+    try {
+      return await files.rename(from, to)
+    } catch (error) {
+      if (files.hasPosixRename || triesLeft === 0) throw error
+    }
+    try {
+      await files.remove(to) // the rename of the standard never replaces
+    } catch (error) {
+      if (!isStatus(error, STATUS.noSuchFile)) throw error // somebody else is replacing it, too
+    }
   }
 }
 
@@ -77,11 +82,4 @@ async function isFolder(files: SftpFiles, path: string): Promise<boolean> {
     if (isStatus(error, STATUS.noSuchFile)) return false
     throw error
   }
-}
-
-async function isThere(files: SftpFiles, path: string): Promise<boolean> {
-  return files.stat(path).then(
-    () => true,
-    () => false,
-  )
 }

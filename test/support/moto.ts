@@ -16,6 +16,5 @@ export async function startMoto(): Promise<TestServer> {
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   await firstMatch(child, /Running on http/)
-  child.stderr.resume()
   return { url: `http://127.0.0.1:${port}`, stop: () => stopChild(child) }
 }

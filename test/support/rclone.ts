@@ -53,16 +53,19 @@ export function firstMatch(child: ChildProcess, pattern: RegExp): Promise<string
       reject(new Error(`${child.spawnfile} ${why}: ${said}`))
     }
     const timer = setTimeout(() => fail('did not start in time'), START_MS)
-    child.once('error', (error) => fail(error.message))
-    child.once('exit', (code, signal) => fail(`ended with ${code ?? signal}`))
-    child.stderr?.on('data', (data: Buffer) => {
+    const onError = (error: Error): void => fail(error.message)
+    const onExit = (code: number | null, signal: string | null): void => fail(`ended with ${code ?? signal}`)
+    const onData = (data: Buffer): void => {
       said += data.toString()
       const match = pattern.exec(said)
       if (match === null) return
       clearTimeout(timer)
-      child.removeAllListeners('exit')
+      child.off('error', onError).off('exit', onExit)
+      child.stderr?.off('data', onData).resume()
       resolve(match[1] ?? match[0])
-    })
+    }
+    child.once('error', onError).once('exit', onExit)
+    child.stderr?.on('data', onData)
   })
 }
 
