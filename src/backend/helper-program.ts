@@ -1,7 +1,7 @@
 /** A program of the system that carries our bytes (ssh, rclone): started, listened to, and stopped. */
-import { spawn, type ChildProcessByStdio } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { Socket } from 'node:net'
-import type { Readable, Writable } from 'node:stream'
+import { PassThrough, type Readable, type Writable } from 'node:stream'
 import { oneLine } from './http-breaks.ts'
 
 export interface HelperOptions {
@@ -12,12 +12,17 @@ export interface HelperOptions {
    * we still need it to take our lock away. All others get a session of their own.
    */
   readonly usesTerminal: boolean
+  /** Whether `input` and `output` are to be one and the same socket. Not on Windows. */
+  readonly usesSocket?: boolean
 }
 
 /** How many of the last lines are kept to explain an end. */
 const LINES_KEPT = 20
 const LINE_LENGTH_MAX = 1000
-const IGNORE_INTERRUPT = ['/bin/sh', '-c', 'trap "" INT; exec "$@"', 'sh']
+const IS_WINDOWS = process.platform === 'win32'
+/** Before a program takes the place of the shell. The other end of descriptor 3 is a socket of ours. */
+const IGNORE_INTERRUPT = 'trap "" INT; '
+const TO_SOCKET = ' <&3 >&3 3>&-'
 
 export class HelperProgram {
   /** What we say to the program. */
@@ -26,21 +31,25 @@ export class HelperProgram {
   readonly output: Readable
   /** Resolves when it has ended and said its last word. Never rejects. */
   readonly ended: Promise<void>
-  readonly #child: ChildProcessByStdio<Writable, Readable, Readable>
+  readonly #child: ChildProcess
   readonly #lines: string[] = []
   #end: string | undefined
 
   /** @param command the program and its arguments, at least the program */
   constructor(command: readonly string[], options: HelperOptions) {
-    const isWrapped = options.usesTerminal && process.platform !== 'win32'
-    const [file = '', ...args] = isWrapped ? [...IGNORE_INTERRUPT, ...command] : command
+    const { usesTerminal } = options
+    const usesSocket = options.usesSocket === true && !IS_WINDOWS
+    const script = `${usesTerminal ? IGNORE_INTERRUPT : ''}exec "$@"${usesSocket ? TO_SOCKET : ''}`
+    const [file = '', ...args] = IS_WINDOWS ? command : ['/bin/sh', '-c', script, 'sh', ...command]
     this.#child = spawn(file, args, {
-      stdio: ['pipe', 'pipe', 'pipe'],
-      detached: !options.usesTerminal && process.platform !== 'win32',
+      stdio: usesSocket ? ['ignore', 'ignore', 'pipe', 'pipe'] : ['pipe', 'pipe', 'pipe'],
+      detached: !usesTerminal && !IS_WINDOWS,
       windowsHide: true,
     })
-    this.input = this.#child.stdin
-    this.output = this.#child.stdout
+    const socket = this.#child.stdio[3]
+    // A program that could not be started has no pipes.
+    this.input = (socket instanceof Socket ? socket : this.#child.stdin) ?? new PassThrough()
+    this.output = (socket instanceof Socket ? socket : this.#child.stdout) ?? new PassThrough().end()
     // A program that ends closes its pipes, and what is written to them then fails: its end tells why.
     this.input.on('error', () => undefined)
     this.output.on('error', () => undefined)
@@ -73,13 +82,10 @@ export class HelperProgram {
 
   /** Whether this process lives on as long as the program does: only while we wait for it. */
   holdOpen(isHeld: boolean): void {
-    const { stdin, stdout, stderr } = this.#child
-    const held: unknown[] = [this.#child, stdin, stdout, stderr]
-    for (const part of held) {
-      if (!(part instanceof Socket) && part !== this.#child) continue
-      const handle = part instanceof Socket ? part : this.#child
-      if (isHeld) handle.ref()
-      else handle.unref()
+    for (const part of [this.#child, ...this.#child.stdio]) {
+      if (part !== this.#child && !(part instanceof Socket)) continue
+      if (isHeld) part.ref()
+      else part.unref()
     }
   }
 
@@ -106,13 +112,13 @@ export class HelperProgram {
       if (this.#lines.length > LINES_KEPT) this.#lines.shift()
       onMessage?.(line)
     }
-    this.#child.stderr.setEncoding('utf8')
-    this.#child.stderr.on('error', () => undefined)
-    this.#child.stderr.on('data', (text: string) => {
+    this.#child.stderr?.setEncoding('utf8')
+    this.#child.stderr?.on('error', () => undefined)
+    this.#child.stderr?.on('data', (text: string) => {
       const lines = (rest + text).split('\n')
       rest = (lines.pop() ?? '').slice(0, LINE_LENGTH_MAX)
       lines.forEach(say)
     })
-    this.#child.stderr.on('end', () => say(rest))
+    this.#child.stderr?.on('end', () => say(rest))
   }
 }

@@ -1,6 +1,7 @@
 /** HTTP/2 over one given pair of streams: how restic and rclone talk through a pipe. */
 import { once } from 'node:events'
 import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2'
+import { Socket } from 'node:net'
 import { Duplex, type Readable, type Writable } from 'node:stream'
 import { throwIfAborted } from '../errors.ts'
 import { onAbort } from './abort-listener.ts'
@@ -38,7 +39,11 @@ export class Http2Transport implements HttpTransport {
 
   constructor({ input, output }: Http2Streams, options: Http2Options) {
     this.#options = options
-    const line = Duplex.from({ readable: output, writable: input })
+    // Over anything but a socket, Node's HTTP/2 has been seen to end the whole process.
+    const line =
+      output instanceof Socket && Object.is(output, input)
+        ? output
+        : Duplex.from({ readable: output, writable: input })
     this.#session = connect('http://localhost', {
       createConnection: () => line,
       settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },

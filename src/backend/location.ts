@@ -20,7 +20,10 @@ export interface OpenBackendOptions {
   readonly userAgent?: string | undefined
   /** `--stuck-request-timeout`: how long a request may make no progress, in ms. Default: five minutes. */
   readonly idleMs?: number | undefined
-  /** Called with every line a helper program (ssh, rclone) has to say. */
+  /** `--limit-upload`, `--limit-download`: KiB a second; 0 or undefined for no limit. */
+  readonly limitUpload?: number | undefined
+  readonly limitDownload?: number | undefined
+  /** Called with every line a helper program (ssh, rclone) has to say, and when a call is tried again. */
   readonly onMessage?: ((line: string) => void) | undefined
 }
 
@@ -49,11 +52,29 @@ export function displayLocation(text: string): string {
 }
 
 /**
- * The backend for a location; its code is loaded now.
+ * The backend for a location; its code is loaded now. Remote stores are given patience: what may succeed later is tried
+ * again for a quarter of an hour.
  * @throws InvalidInputError; UnsupportedError for stores this version does not reach
  */
 export async function openBackend(text: string, options: OpenBackendOptions = {}): Promise<Backend> {
   const location = parseLocation(text)
+  const store = await openStore(text, location, options)
+  const limited = await limit(store, options)
+  if (location.scheme === 'local') return limited
+  const { RetryBackend } = await import('./retry.ts')
+  return new RetryBackend(limited, { onNotice: ({ message }) => options.onMessage?.(message) })
+}
+
+async function limit(store: Backend, { limitUpload, limitDownload }: OpenBackendOptions): Promise<Backend> {
+  if ((limitUpload ?? 0) === 0 && (limitDownload ?? 0) === 0) return store
+  const [{ LimitedBackend }, { rateLimits }] = await Promise.all([
+    import('./limited.ts'),
+    import('./rate-limit.ts'),
+  ])
+  return new LimitedBackend(store, rateLimits({ upload: limitUpload, download: limitDownload }))
+}
+
+async function openStore(text: string, location: Location, options: OpenBackendOptions): Promise<Backend> {
   const connections = parseConnections(location.scheme, options.options ?? {})
   if (location.scheme === 'local') {
     const { LocalBackend } = await import('./local.ts')

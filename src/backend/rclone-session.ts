@@ -34,6 +34,7 @@ export class RcloneSession {
     this.#program = new HelperProgram(command, {
       onMessage: (line) => onMessage?.(`rclone: ${line}`),
       usesTerminal: false,
+      usesSocket: true,
     })
     this.#transport = new Http2Transport(this.#program, {
       idleMs,

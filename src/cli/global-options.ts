@@ -18,6 +18,8 @@ export interface GlobalOptions {
   readonly extraVerify?: boolean
   readonly option?: readonly string[]
   readonly workers?: string
+  readonly limitUpload?: string
+  readonly limitDownload?: string
   readonly cacert?: readonly string[]
   readonly tlsClientCert?: string
   readonly insecureTls?: boolean
@@ -29,7 +31,7 @@ export function collect(value: string, previous: readonly string[] = []): readon
   return [...previous, value]
 }
 
-/** Adds the global flags. Those of a cache and of limits to the rate are accepted and do nothing yet. */
+/** Adds the global flags. Those of a cache are accepted and do nothing yet. */
 export function addGlobalOptions(command: Command): Command {
   command
     .optionsGroup('Global options:')
@@ -64,6 +66,8 @@ export function addGlobalOptions(command: Command): Command {
       '--workers <n>',
       'worker threads, 0 for none (default: $RESTIC_TS_WORKERS or the number of processors)',
     )
+    .option('--limit-upload <rate>', 'KiB a second at most to be sent')
+    .option('--limit-download <rate>', 'KiB a second at most to be fetched')
     .option('-o, --option <key=value>', 'extended option, may be given more than once', collect)
     .option(
       '--cacert <file>',
@@ -88,13 +92,7 @@ export function addGlobalOptions(command: Command): Command {
   return command
 }
 
-const WITHOUT_EFFECT = [
-  '--no-cache',
-  '--cache-dir <dir>',
-  '--cleanup-cache',
-  '--limit-upload <rate>',
-  '--limit-download <rate>',
-]
+const WITHOUT_EFFECT = ['--no-cache', '--cache-dir <dir>', '--cleanup-cache']
 
 /** What was given, whether before or after the command's name: the later wins, what may be repeated adds up. */
 export function globalOptionsOf(command: Command): GlobalOptions {

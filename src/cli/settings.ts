@@ -85,8 +85,16 @@ export function storeOptionsOf(options: GlobalOptions, env: CliIo['env']): OpenB
       insecure: options.insecureTls,
     },
     userAgent: (options.httpUserAgent ?? env['RESTIC_HTTP_USER_AGENT'] ?? '') || undefined,
+    limitUpload: rateOf('--limit-upload', options.limitUpload),
+    limitDownload: rateOf('--limit-download', options.limitDownload),
     idleMs: stuckRequestTimeout === undefined ? undefined : parseGoDuration(stuckRequestTimeout),
   }
+}
+
+/** KiB a second, 0 for no limit. */
+function rateOf(name: string, text: string | undefined): number | undefined {
+  if (text === undefined || /^\d{1,9}$/.test(text)) return text === undefined ? undefined : Number(text)
+  throw new InvalidInputError(`invalid value for ${name} "${text}": give a whole number of KiB a second`)
 }
 
 /** restic's feature flags and whether they still change anything there. None does here. */

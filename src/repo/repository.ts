@@ -261,7 +261,7 @@ export class Repository {
         failure = error
       }
     }
-    throw failure
+    throw failure instanceof FileNotFoundError ? missingPack(failure) : failure
   }
 
   /** @throws as `loadBlob`; CorruptDataError where the tree is malformed */
@@ -479,6 +479,13 @@ function openConfig(codec: Codec, sealed: Uint8Array): Config {
       ? damagedConfig(error.message.replace(`${error.what} is damaged: `, ''))
       : error
   }
+}
+
+function missingPack({ file, cause }: FileNotFoundError): FileNotFoundError {
+  return new FileNotFoundError(file, {
+    cause,
+    hint: 'run `check` to see what else is missing, then `repair index`',
+  })
 }
 
 function damagedConfig(problem: string): CorruptDataError {

@@ -230,7 +230,7 @@ describe('help', () => {
     const text = await succeed('restore --help')
     for (const flag of ['--target', '--restore-dir', '--password-file', '--json'])
       expect(text).toContain(flag)
-    expect(text).not.toContain('--limit-upload')
+    expect(text).not.toContain('--cache-dir')
     expect(await succeed('help restore')).toBe(text)
   })
 })

@@ -9,18 +9,23 @@ import {
 } from 'node:fs' // prettier-ignore
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { must, run } from '../support/programs.ts'
-import { filesOf, makeRepository, makeWorkFolder } from '../support/repositories.ts'
+import { MemoryBackend } from '../../src/backend/memory.ts'
+import { backup } from '../../src/repo/ops/backup.ts'
+import type { ItemError } from '../../src/repo/ops/operation.ts'
+import { restore, type RestoreOptions } from '../../src/repo/ops/restore.ts'
+import type { Repository } from '../../src/repo/repository.ts'
+import { makeWorkFolder } from '../support/repositories.ts'
 import { listTree } from '../support/rich-tree.ts'
+import { createTestRepositoryIn } from '../support/test-repository.ts'
 
 let work = ''
-let repository = ''
+let repository: Repository
 let source: string[] = []
 let copies = 0
 
 beforeAll(async () => {
   work = makeWorkFolder('planted')
-  repository = await makeRepository(join(work, 'repository'))
+  repository = await createTestRepositoryIn(new MemoryBackend(), { noLock: true })
   const inner = join(work, 'source', 'a', 'b')
   mkdirSync(inner, { recursive: true })
   writeFileSync(join(inner, 'file'), 'content')
@@ -30,7 +35,7 @@ beforeAll(async () => {
   execFileSync('mkfifo', [join(inner, 'fifo')])
   for (const name of ['file', 'empty']) utimesSync(join(inner, name), 1_600_000_000, 1_600_000_000)
   source = listTree(join(work, 'source'))
-  await must('ours', ['-r', repository, 'backup', 'source'], { cwd: work })
+  await backup(repository, { paths: [join(work, 'source')] })
 })
 
 afterAll(() => rmSync(work, { recursive: true, force: true }))
@@ -63,23 +68,31 @@ function plant(make: (planted: Planted) => void): Planted {
   return planted
 }
 
+type Options = Partial<RestoreOptions>
+
 /** Restores over what was planted; what is outside stays as it is, down to its access rights and times. */
-async function restoreOver(
-  { target, outside }: Planted,
-  ...flags: readonly string[]
-): Promise<{ code: number | null; stderr: string }> {
-  const before = listTree(outside)
-  const { code, stderr } = await run('ours', [
-    '-r',
-    repository,
-    'restore',
-    'latest',
-    '--target',
+async function restoreOver({ target, outside }: Planted, options: Options = {}): Promise<ItemError[]> {
+  const before = contentOf(outside)
+  const errors: ItemError[] = []
+  await restore(repository, {
+    snapshot: `latest:${work}`,
     target,
-    ...flags,
-  ])
-  expect(listTree(outside)).toEqual(before)
-  return { code, stderr }
+    onError: (error) => errors.push(error),
+    ...options,
+  })
+  expect(contentOf(outside)).toEqual(before)
+  return errors
+}
+
+/** Everything but how many names a file has: another one of it may well go from the target. */
+function contentOf(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .toSorted()
+    .map((name) => {
+      const { mode, uid, gid, mtimeNs } = lstatSync(join(folder, name), { bigint: true })
+      const content = (Number(mode) & 0o170000) === 0o100000 ? readFileSync(join(folder, name), 'utf8') : ''
+      return `${name} ${mode.toString(8)} ${uid}:${gid} ${mtimeNs} ${content}`
+    })
 }
 
 const PLANTS: Readonly<Record<string, (planted: Planted) => void>> = {
@@ -112,46 +125,37 @@ const PLANTS: Readonly<Record<string, (planted: Planted) => void>> = {
 }
 
 /** Options that decide what is looked at and what is trusted. */
-const FLAGS: readonly (readonly string[])[] = [
-  [],
-  ['--overwrite', 'if-changed'],
-  ['--delete'],
-  ['--sparse', '--verify'],
+const WHOLE: readonly Options[] = [
+  {},
+  { overwrite: 'if-changed' },
+  { delete: true },
+  { sparse: true, verify: true },
+]
+
+const PARTIAL: readonly Options[] = [
+  // Only what is in the folder is asked for, so that no folder is made for its own sake.
+  { includes: ['/source/a/b/*'] },
+  { includes: ['/source/a/b/*'], overwrite: 'if-changed' },
+  { includes: ['/source/a/b/file', '/source/a/b/empty'], overwrite: 'if-changed', verify: true },
+  { includes: ['/source/a/b/*'], overwrite: 'if-newer', delete: true },
+  { includes: ['/source/a/b/*'], overwrite: 'never', delete: true },
+  { excludes: ['/source/a/b/file'], delete: true },
+  { dryRun: true, delete: true, overwrite: 'if-changed' },
 ]
 
 describe.each(Object.entries(PLANTS))('a link in place of %s', (_name, make) => {
-  it.each(FLAGS.map((flags) => [flags.join(' '), flags] as const))('is replaced: %s', async (_, flags) => {
+  it.each(WHOLE)('is replaced with %j', async (options) => {
     const planted = plant(make)
-    expect(await restoreOver(planted, ...flags)).toEqual({ code: 0, stderr: '' })
+    expect(await restoreOver(planted, options)).toEqual([])
     expect(listTree(join(planted.target, 'source'))).toEqual(source)
   })
 
-  it.each([
-    // Only what is in the folder is asked for, so that no folder is made for its own sake.
-    ['--include', '/source/a/b/*'],
-    ['--include', '/source/a/b/*', '--overwrite', 'if-changed'],
-    ['--include', '/source/a/b/*', '--overwrite', 'if-newer', '--delete'],
-    ['--include', '/source/a/b/*', '--overwrite', 'never', '--delete'],
-    [
-      '--include',
-      '/source/a/b/file',
-      '--include',
-      '/source/a/b/empty',
-      '--overwrite',
-      'if-changed',
-      '--verify',
-    ],
-    ['--exclude', '/source/a/b/file', '--delete'],
-    ['--dry-run', '--delete', '--overwrite', 'if-changed'],
-  ])('is not followed with %s %s %s %s %s %s', async (...flags) => {
+  it.each(PARTIAL)('is not followed with %j', async (options) => {
     const planted = plant(make)
-    const { code } = await restoreOver(planted, ...flags)
-    expect(code).toBe(0)
-    if (flags.includes('--dry-run') || flags.includes('--exclude')) return
-    const inner = join(planted.target, 'source', 'a', 'b')
-    // What --overwrite leaves alone is what stands in the target itself.
-    if (!flags.includes('never') && !flags.includes('if-newer'))
-      expect(readFileSync(join(inner, 'file'), 'utf8')).toBe('content')
+    expect(await restoreOver(planted, options)).toEqual([])
+    const { includes, overwrite } = options
+    if (includes === undefined || overwrite === 'never' || overwrite === 'if-newer') return
+    expect(readFileSync(join(planted.target, 'source', 'a', 'b', 'file'), 'utf8')).toBe('content')
   })
 })
 
@@ -165,7 +169,7 @@ describe('in the way of a file', () => {
       for (const name of ['file', 'empty', 'second-name', 'symlink'])
         make(join(target, 'source', 'a', 'b', name))
     })
-    expect(await restoreOver(planted)).toEqual({ code: 0, stderr: '' })
+    expect(await restoreOver(planted)).toEqual([])
     expect(listTree(join(planted.target, 'source'))).toEqual(source)
   })
 
@@ -174,21 +178,20 @@ describe('in the way of a file', () => {
       for (const name of ['file', 'empty', 'second-name', 'symlink'])
         mkdirSync(join(target, 'source', 'a', 'b', name, 'full'), { recursive: true })
     })
-    const { code, stderr } = await restoreOver(planted)
-    expect(code).toBe(1)
-    for (const name of ['file', 'empty', 'symlink'])
-      expect(stderr).toContain(
-        `ignoring error for /source/a/b/${name}: remove ${planted.target}/source/a/b/${name}: directory not empty\n`,
-      )
+    const errors = await restoreOver(planted)
+    expect(errors.map(({ item }) => item).toSorted()).toEqual(
+      ['empty', 'file', 'second-name', 'symlink'].map((name) => `/source/a/b/${name}`).toSorted(),
+    )
+    expect(errors[0]!.error.message).toContain('not empty')
     expect(readdirSync(join(planted.target, 'source', 'a', 'b', 'file'))).toEqual(['full'])
-    expect(await restoreOver(planted, '--delete')).toEqual({ code: 0, stderr: '' })
+    expect(await restoreOver(planted, { delete: true })).toEqual([])
     expect(listTree(join(planted.target, 'source'))).toEqual(source)
   })
 })
 
 it('a file in the way of a folder is replaced', async () => {
   const planted = plant(({ target }) => writeFileSync(join(target, 'source', 'a'), 'in the way'))
-  expect(await restoreOver(planted)).toEqual({ code: 0, stderr: '' })
+  expect(await restoreOver(planted)).toEqual([])
   expect(listTree(join(planted.target, 'source'))).toEqual(source)
 })
 
@@ -197,8 +200,7 @@ it('a target that is a symlink itself is what the user named', async () => {
   mkdirSync(join(around, 'real'), { recursive: true })
   writeFileSync(join(around, 'real', 'other'), '')
   symlinkSync('real', join(around, 'target'))
-  await must('ours', ['-r', repository, 'restore', 'latest', '--target', join(around, 'target'), '--delete'])
+  await restore(repository, { snapshot: `latest:${work}`, target: join(around, 'target'), delete: true })
   expect(readdirSync(join(around, 'real'))).toEqual(['source'])
   expect(lstatSync(join(around, 'target')).isSymbolicLink()).toBe(true)
-  expect(filesOf(repository, 'locks')).toEqual([])
 })

@@ -17,6 +17,7 @@ import { StreamSource, type BackupSource } from './backup-source.ts'
 import type { BackupStatistics } from './backup-statistics.ts'
 import { buildTargetTree, cleanPath, resolveTargets, type TargetTree } from './backup-targets.ts'
 import { ContentSaver } from './content-saver.ts'
+import { noticeWithoutLibc } from './libc-notice.ts'
 import { LocalSource } from './local-source.ts'
 import { Pacer, type ItemError } from './operation.ts'
 import type { GroupBy } from './snapshot-groups.ts'
@@ -133,6 +134,8 @@ class BackupRun {
     const { input, paths = [] } = this.#options
     const targets = input === undefined ? paths : [`/${input.filename}`]
     if (targets.length === 0) throw new SourceError('nothing to backup, please specify source files/dirs')
+    if (input === undefined)
+      noticeWithoutLibc(this.#repository.settings, 'extended attributes and ACLs are not saved')
     // Snapshots before the index: blobs of any snapshot seen are then in the index as well.
     const parent = await this.#findParent(targets)
     this.#options.onParent?.(parent)

@@ -9,6 +9,7 @@ import type { Node } from '../format/tree.ts'
 import type { Lock } from '../locks.ts'
 import type { Repository } from '../repository.ts'
 import { createAccountNames } from './account-names.ts'
+import { noticeWithoutLibc } from './libc-notice.ts'
 import { applyMetadata, type MetadataOptions } from './node-metadata.ts'
 import { Pacer, type ItemError } from './operation.ts'
 import { FileWriter } from './restore-files.ts'
@@ -144,6 +145,10 @@ class RestoreRun {
 
   async run(): Promise<RestoreResult> {
     const signal = this.#signal
+    noticeWithoutLibc(
+      this.#repository.settings,
+      'extended attributes, ACLs, devices and fifos are not restored, and times only to the microsecond',
+    )
     const { record, subfolder } = await findSnapshot(this.#repository, this.#options.snapshot, {
       ...(this.#options.filter === undefined ? {} : { filter: this.#options.filter }),
       signal,
@@ -352,7 +357,10 @@ class RestoreRun {
       if (this.#options.dryRun !== true) this.#applyMetadata(location, node)
       return
     }
-    if (first !== undefined && this.#failed.has(first)) return
+    if (first !== undefined && this.#failed.has(first)) {
+      this.#fail(location, new Error(`it is the same file as ${first}, which could not be restored`))
+      return
+    }
     if (this.#judge(location, node) === 'skip') {
       this.#skip(location, 0)
       return
