@@ -124,8 +124,8 @@ describe.skipIf(!hasRestic())('what the two programs print of one repository', (
     'snapshots',
     'snapshots --compact',
     'snapshots --host two',
-    'forget --keep-last 1 --dry-run --json --group-by host',
-    'forget --keep-daily 2 --dry-run --host one',
+    'forget --keep-last 1 --dry-run --json --group-by host --host one',
+    'forget --keep-daily 2 --dry-run --host two',
   ]
 
   it.each(COMMANDS)('is the same for %s', async (command) => {
