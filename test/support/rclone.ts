@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { PROJECT } from './cli.ts'
 
 /** Where the binary is expected. */
@@ -73,5 +74,6 @@ export async function stopChild(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const exited = once(child, 'exit')
   child.kill('SIGKILL')
-  await exited
+  // Killed it is; if word of its end does not come, no test is to hang for it.
+  await Promise.race([exited, sleep(5000, undefined, { ref: false })])
 }
