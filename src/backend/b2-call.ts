@@ -2,17 +2,14 @@
  * How one request to Backblaze B2 is made through axios and what becomes of its failure (B2 spec §4, §5). axios's errors
  * carry keys, tokens and bodies, so none of them leaves this file.
  */
-import { Agent as HttpAgent } from 'node:http'
-import { Agent as HttpsAgent } from 'node:https'
 import { Readable } from 'node:stream'
 import { throwIfAborted } from '../errors.ts'
 import { B2Error, codeOf, kindOfAnswer, kindOfBreak, retryAfterMsOf, safeMessage } from './b2-errors.ts'
 import { receiveText } from './b2-transfer.ts'
 import { IdleWatch } from './idle-watch.ts'
-import type { TlsSettings } from './tls-files.ts'
+import { webAgents, type WebAgentOptions, type WebAgents } from './web-agents.ts'
 
-export interface B2CallerOptions {
-  readonly tls?: TlsSettings | undefined
+export interface B2CallerOptions extends WebAgentOptions {
   readonly userAgent?: string | undefined
   /** How long a request may make no progress. */
   readonly idleMs?: number | undefined
@@ -40,15 +37,14 @@ const NEVER_REPEATED = new Set(['b2_delete_file_version', 'b2_hide_file', 'b2_up
 const STALE_CODES = new Set(['ECONNRESET', 'EPIPE'])
 
 export class B2Caller {
-  readonly #httpAgent = new HttpAgent({ keepAlive: true })
-  readonly #httpsAgent: HttpsAgent
+  readonly #agents: WebAgents
   readonly #idleMs: number
   readonly #userAgent: string
 
   constructor(options: B2CallerOptions) {
     this.#idleMs = options.idleMs ?? IDLE_MS
     this.#userAgent = options.userAgent ?? 'restic-ts'
-    this.#httpsAgent = new HttpsAgent({ keepAlive: true, ...options.tls })
+    this.#agents = webAgents(options)
   }
 
   /** @throws B2Error; AbortedError once the signal has fired */
@@ -68,8 +64,8 @@ export class B2Caller {
   }
 
   close(): void {
-    this.#httpAgent.destroy()
-    this.#httpsAgent.destroy()
+    this.#agents.http.destroy()
+    this.#agents.https.destroy()
   }
 
   async #once<T>(facts: CallFacts, send: (settings: CallSettings) => Promise<T>): Promise<T> {
@@ -93,8 +89,8 @@ export class B2Caller {
   #settings(signal: AbortSignal): object {
     return {
       signal,
-      httpAgent: this.#httpAgent,
-      httpsAgent: this.#httpsAgent,
+      httpAgent: this.#agents.http,
+      httpsAgent: this.#agents.https,
       maxRedirects: 0,
       'axios-retry': { retries: 0 },
       headers: { 'User-Agent': this.#userAgent },

@@ -9,8 +9,8 @@ import { readTlsFiles } from './tls-files.ts'
  * @throws InvalidInputError where a variable is missing, or the location or an option cannot be used
  */
 export async function openB2(rest: string, settings: StoreSettings): Promise<B2Backend> {
-  const { options, env, connections, idleMs, userAgent } = settings
+  const { options, env, connections, idleMs, limits, userAgent } = settings
   checkOptions('b2', options, ['connections'])
   const parsed = parseB2Settings(rest, { env, connections })
-  return new B2Backend(parsed, { tls: await readTlsFiles(settings.tls), idleMs, userAgent })
+  return new B2Backend(parsed, { tls: await readTlsFiles(settings.tls), idleMs, limits, userAgent })
 }

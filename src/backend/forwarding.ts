@@ -5,7 +5,6 @@ import type { NamedFileType } from './layout.ts'
 export class ForwardingBackend implements Backend {
   readonly location: string
   readonly connections: number
-  readonly hasAtomicReplace: boolean
   prepareRemoval?: NonNullable<Backend['prepareRemoval']>
   forgetCopies?: NonNullable<Backend['forgetCopies']>
   protected readonly inner: Backend
@@ -14,10 +13,14 @@ export class ForwardingBackend implements Backend {
     this.inner = inner
     this.location = inner.location
     this.connections = inner.connections
-    this.hasAtomicReplace = inner.hasAtomicReplace
     // What the store inside lacks, this one lacks as well.
     if (inner.prepareRemoval !== undefined) this.prepareRemoval = inner.prepareRemoval.bind(inner)
     if (inner.forgetCopies !== undefined) this.forgetCopies = inner.forgetCopies.bind(inner)
+  }
+
+  /** Some stores know once they are connected. */
+  get hasAtomicReplace(): boolean {
+    return this.inner.hasAtomicReplace
   }
 
   create(signal?: AbortSignal): Promise<void> {

@@ -1,13 +1,13 @@
 /** HTTP/1.1 over TCP, TLS or a unix socket, on connections that are kept. */
 import { once } from 'node:events'
 import {
-  Agent as HttpAgent,
+  type Agent,
   IncomingMessage,
   request as httpRequest,
   type ClientRequest,
   type RequestOptions,
 } from 'node:http'
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { request as httpsRequest } from 'node:https'
 import { throwIfAborted } from '../errors.ts'
 import { onAbort } from './abort-listener.ts'
 import { exchangeErrorOf } from './http-breaks.ts'
@@ -18,7 +18,7 @@ import {
   type HttpRequest,
   type HttpTransport,
 } from './http-exchange.ts'
-import type { TlsSettings } from './tls-files.ts'
+import { webAgents, type WebAgentOptions } from './web-agents.ts'
 
 export interface Http1Target {
   readonly isHttps: boolean
@@ -29,8 +29,7 @@ export interface Http1Target {
   readonly socketPath: string | undefined
 }
 
-export interface Http1Options {
-  readonly tls?: TlsSettings | undefined
+export interface Http1Options extends WebAgentOptions {
   /** How long a request may make no progress. */
   readonly idleMs?: number | undefined
 }
@@ -41,7 +40,7 @@ const CONNECT_MS = 30_000
 const STALE_CODES = new Set(['ECONNRESET', 'EPIPE'])
 
 export class Http1Transport implements HttpTransport {
-  readonly #agent: HttpAgent | HttpsAgent
+  readonly #agent: Agent
   readonly #target: RequestOptions
   readonly #send: (options: RequestOptions) => ClientRequest
   readonly #idleMs: number
@@ -49,9 +48,8 @@ export class Http1Transport implements HttpTransport {
   constructor(target: Http1Target, options: Http1Options = {}) {
     this.#idleMs = options.idleMs ?? IDLE_MS
     this.#send = target.isHttps ? httpsRequest : httpRequest
-    this.#agent = target.isHttps
-      ? new HttpsAgent({ keepAlive: true, ...options.tls })
-      : new HttpAgent({ keepAlive: true })
+    const agents = webAgents(options)
+    this.#agent = target.isHttps ? agents.https : agents.http
     this.#target = {
       host: target.host,
       agent: this.#agent,

@@ -1,6 +1,8 @@
 /** Repository locations as people write them (command spec §1.6), and the backends they stand for. */
 import { InvalidInputError, UnsupportedError } from '../errors.ts'
 import type { Backend } from './backend.ts'
+import { LimitedBackend } from './limited.ts'
+import { rateLimits, waitingMs, type RateLimits } from './rate-limit.ts'
 import type { StoreSettings } from './store-settings.ts'
 import type { TlsFiles } from './tls-files.ts'
 
@@ -28,6 +30,9 @@ export interface OpenBackendOptions {
 }
 
 const SCHEMES = ['local', 'b2', 's3', 'rest', 'sftp', 'rclone', 'azure', 'gs', 'swift'] as const
+/** Stores that keep to a rate within each transfer. Others wait between files. */
+const PACED: ReadonlySet<string> = new Set(['b2', 'rest', 's3'])
+const IDLE_MS = 300_000
 const DRIVE_LETTER = /^[a-zA-Z]:[\\/]/
 const URL_PASSWORD = /(\/\/[^/:@]*):[^/@]*@/
 /** A password with a slash in it makes a URL that nobody can take apart: all up to the last @ is hidden. */
@@ -58,23 +63,20 @@ export function displayLocation(text: string): string {
  */
 export async function openBackend(text: string, options: OpenBackendOptions = {}): Promise<Backend> {
   const location = parseLocation(text)
-  const store = await openStore(text, location, options)
-  const limited = await limit(store, options)
+  const limits = rateLimits({ upload: options.limitUpload, download: options.limitDownload })
+  const store = await openStore(text, location, { ...options, limits })
+  const isLimited = limits.upload !== undefined || limits.download !== undefined
+  const limited = isLimited && !PACED.has(location.scheme) ? new LimitedBackend(store, limits) : store
   if (location.scheme === 'local') return limited
   const { RetryBackend } = await import('./retry.ts')
   return new RetryBackend(limited, { onNotice: ({ message }) => options.onMessage?.(message) })
 }
 
-async function limit(store: Backend, { limitUpload, limitDownload }: OpenBackendOptions): Promise<Backend> {
-  if ((limitUpload ?? 0) === 0 && (limitDownload ?? 0) === 0) return store
-  const [{ LimitedBackend }, { rateLimits }] = await Promise.all([
-    import('./limited.ts'),
-    import('./rate-limit.ts'),
-  ])
-  return new LimitedBackend(store, rateLimits({ upload: limitUpload, download: limitDownload }))
+interface OpenStoreOptions extends OpenBackendOptions {
+  readonly limits: RateLimits
 }
 
-async function openStore(text: string, location: Location, options: OpenBackendOptions): Promise<Backend> {
+async function openStore(text: string, location: Location, options: OpenStoreOptions): Promise<Backend> {
   const connections = parseConnections(location.scheme, options.options ?? {})
   if (location.scheme === 'local') {
     const { LocalBackend } = await import('./local.ts')
@@ -108,11 +110,13 @@ async function openStore(text: string, location: Location, options: OpenBackendO
 
 function storeSettings(
   text: string,
-  { options = {}, env = {}, tls = {}, userAgent, idleMs, onMessage }: OpenBackendOptions,
+  { options = {}, env = {}, tls = {}, userAgent, idleMs = IDLE_MS, limits, onMessage }: OpenStoreOptions,
   connections: number | undefined,
 ): StoreSettings {
   const location = displayLocation(text)
-  return { location, connections, options, env, tls, userAgent, idleMs, onMessage }
+  // What waits for its turn is not stuck.
+  const patienceMs = idleMs + waitingMs(limits, connections)
+  return { location, connections, options, env, tls, userAgent, idleMs: patienceMs, limits, onMessage }
 }
 
 function parseConnections(scheme: string, options: Readonly<Record<string, string>>): number | undefined {

@@ -10,6 +10,10 @@ export interface RateLimits {
 
 /** Time that was not used may be made up for this far: timers wake late, and small files need not wait. */
 const CREDIT_MS = 200
+/** What one transfer may hold in its buffers. */
+const BUFFERED_BYTES = 512 * 1024
+/** Of a remote store, unless chosen. */
+const CONNECTIONS = 5
 
 /** @param kibPerSecond as the flags give them; 0 or undefined for no limit */
 export function rateLimits(
@@ -19,6 +23,15 @@ export function rateLimits(
   const limit = (kib: number | undefined): RateLimit | undefined =>
     kib === undefined || kib <= 0 ? undefined : new RateLimit(kib * 1024, clock)
   return { upload: limit(kibPerSecond.upload), download: limit(kibPerSecond.download) }
+}
+
+/**
+ * How long bytes that a program has handed on may wait for their turn below, so that nothing seems to happen: what
+ * transfers hold in their buffers, all before one of them.
+ */
+export function waitingMs({ upload, download }: RateLimits, connections: number = CONNECTIONS): number {
+  const rates = [upload, download].map((limit) => limit?.bytesPerSecond ?? Infinity)
+  return ((connections * BUFFERED_BYTES) / Math.min(...rates)) * 1000
 }
 
 /** A bucket of tokens, one for a byte. Who comes first is served first. */

@@ -1,5 +1,6 @@
 /** One run of `rclone serve restic --stdio` and the HTTP/2 connection over its pipes. */
 import { BackendError } from '../errors.ts'
+import { onAbort } from './abort-listener.ts'
 import { HelperProgram } from './helper-program.ts'
 import { Http2Transport } from './http2-transport.ts'
 import { ExchangeError, type HttpAnswer, type HttpRequest } from './http-exchange.ts'
@@ -13,9 +14,8 @@ export interface RcloneSessionOptions {
 }
 
 const STOP_MS = 5_000
-/** What rclone says of troubles that will not go away by themselves. */
-const PERMANENT =
-  /didn't find section|didn't find backend|unknown (command|flag|shorthand)|not found|cannot be started/i
+/** What rclone says of the network. Whatever else keeps it from starting will be the same the next time. */
+const MAY_PASS = /\bdial\b|connection (refused|reset)|timed? ?out|unreachable|temporar|\beof\b|handshake/i
 /** What rclone begins each line with. */
 const TIME = /^\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d /
 const HINTS: readonly (readonly [pattern: RegExp, hint: string])[] = [
@@ -27,6 +27,7 @@ const HINTS: readonly (readonly [pattern: RegExp, hint: string])[] = [
 export class RcloneSession {
   readonly #program: HelperProgram
   readonly #transport: Http2Transport
+  #hasAnswered = false
 
   private constructor(command: readonly string[], options: RcloneSessionOptions) {
     const { idleMs, onMessage } = options
@@ -49,19 +50,27 @@ export class RcloneSession {
     signal: AbortSignal,
   ): Promise<RcloneSession> {
     const session = new RcloneSession(command, options)
-    const limit = AbortSignal.timeout(options.startMs)
+    const controller = new AbortController()
+    const stopListening = onAbort(signal, () => controller.abort())
+    let isLate = false
+    const timer = setTimeout(() => {
+      isLate = true
+      controller.abort()
+    }, options.startMs)
     try {
       // Whether there is such a file does not matter, only that rclone answers.
       const request = { method: 'GET', path: '/is-rclone-there', headers: {} } as const
-      await session.#transport.exchange(request, AbortSignal.any([signal, limit]))
+      await session.#transport.exchange(request, controller.signal)
+      session.#hasAnswered = true
       return session
     } catch (error) {
       session.#program.kill()
       await session.#program.ended
-      const seconds = Math.round(options.startMs / 1000)
-      throw session.#explain(
-        limit.aborted ? new ExchangeError(`no answer for ${seconds} seconds, see -o rclone.timeout`) : error,
-      )
+      const problem = `no answer for ${options.startMs / 1000} seconds, see -o rclone.timeout`
+      throw session.#explain(isLate ? new ExchangeError(problem) : error)
+    } finally {
+      clearTimeout(timer)
+      stopListening()
     }
   }
 
@@ -95,7 +104,7 @@ export class RcloneSession {
     const reason = [said ?? problem, this.#program.end].filter((part) => part !== '').join('; ')
     return new BackendError(`rclone: ${reason}`, {
       cause: error,
-      transient: !PERMANENT.test(everything),
+      transient: this.#hasAnswered || MAY_PASS.test(everything),
       ...(hint === undefined ? {} : { hint }),
     })
   }

@@ -14,6 +14,6 @@ export async function openRest(rest: string, settings: StoreSettings): Promise<B
   checkOptions('rest', settings.options, ['connections'])
   const { target, ...server } = parseRestLocation(rest, settings.env)
   const tls = await readTlsFiles(settings.tls)
-  const transport = new Http1Transport(target, { tls, idleMs: settings.idleMs })
+  const transport = new Http1Transport(target, { tls, idleMs: settings.idleMs, limits: settings.limits })
   return new RestBackend({ ...server, transport }, settings)
 }

@@ -1,7 +1,5 @@
 /** The AWS client set up for any S3 store, and nothing else of it: loaded only where a repository lies in one. */
 import { createHash } from 'node:crypto'
-import { Agent as HttpAgent } from 'node:http'
-import { Agent as HttpsAgent } from 'node:https'
 import { Readable } from 'node:stream'
 import {
   CreateBucketCommand,
@@ -17,14 +15,13 @@ import {
 } from '@aws-sdk/client-s3'
 import { throwIfAborted } from '../errors.ts'
 import { onAbort } from './abort-listener.ts'
-import type { ByteRange } from './backend.ts'
+import type { ByteRange, Handle } from './backend.ts'
 import { ExchangeError, receiveBody } from './http-exchange.ts'
 import { regionFrom, ShortObject } from './s3-errors.ts'
-import { endpointIn, type S3Settings } from './s3-location.ts'
-import type { TlsSettings } from './tls-files.ts'
+import { endpointIn, storageClassFor, type S3Settings } from './s3-location.ts'
+import { webAgents, type WebAgentOptions } from './web-agents.ts'
 
-export interface S3ClientOptions {
-  readonly tls?: TlsSettings | undefined
+export interface S3ClientOptions extends WebAgentOptions {
   readonly userAgent?: string | undefined
   /** How long a request may make no progress. */
   readonly idleMs?: number | undefined
@@ -104,11 +101,12 @@ export class S3Bucket {
     }
   }
 
-  async put(key: string, data: Uint8Array, signal?: AbortSignal): Promise<void> {
-    const { bucket, storageClass } = this.#settings
+  /** @param handle the file that the object is */
+  async put(key: string, data: Uint8Array, handle: Handle, signal?: AbortSignal): Promise<void> {
+    const storageClass = storageClassFor(this.#settings, handle)
     const body = Buffer.from(data.buffer, data.byteOffset, data.byteLength)
     const command = new PutObjectCommand({
-      Bucket: bucket,
+      Bucket: this.#settings.bucket,
       Key: key,
       Body: body,
       ContentLength: body.length,
@@ -178,6 +176,7 @@ export class S3Bucket {
 
   #connect(): S3Client {
     const { settings, options } = { settings: this.#settings, options: this.#options }
+    const agents = webAgents(options)
     return quietly({
       region: this.#region,
       endpoint: endpointIn(settings, this.#region).href,
@@ -190,8 +189,8 @@ export class S3Bucket {
         connectionTimeout: CONNECT_MS,
         socketTimeout: options.idleMs ?? IDLE_MS,
         // Finished ones: from settings the client would also make agents that know nothing of our certificates.
-        httpAgent: new HttpAgent({ keepAlive: true }),
-        httpsAgent: new HttpsAgent({ keepAlive: true, ...options.tls }),
+        httpAgent: agents.http,
+        httpsAgent: agents.https,
       },
       // Few stores are served by it, and some do not know it.
       expectContinueHeader: false,

@@ -29,6 +29,7 @@ const HINTS: Readonly<Record<string, string>> = {
   AccessDenied: 'check what the key is allowed to do with this bucket, and the name of the bucket',
   ExpiredToken: 'get a new session token and set AWS_SESSION_TOKEN',
   InvalidAccessKeyId: KEY_HINT,
+  InvalidObjectState: 'the object lies in cold storage: bring it back with a tool of your store first',
   InvalidSecurity: KEY_HINT,
   InvalidStorageClass: 'check -o s3.storage-class',
   RequestTimeTooSkewed: 'set the clock of this computer',

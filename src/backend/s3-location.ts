@@ -1,6 +1,7 @@
 /** `s3:HOST/BUCKET[/PREFIX]` and `s3:http(s)://HOST[:PORT]/BUCKET[/PREFIX]`, with their `-o s3.…` options (command spec §1.6). */
 import { posix } from 'node:path'
 import { InvalidInputError, UnsupportedError } from '../errors.ts'
+import type { Handle } from './backend.ts'
 import { checkOptions } from './store-settings.ts'
 
 /** Where in an S3 store a repository lies. `prefix` ends without a slash; empty: the bucket itself. */
@@ -45,7 +46,7 @@ const OPTIONS = [
   'unsafe-anonymous-auth',
 ]
 const COLD_OPTIONS = ['enable-restore', 'restore-days', 'restore-timeout', 'restore-tier']
-/** A class where nothing can be read before hours have passed: indexes and folders must not end up there. */
+/** Where nothing can be read before hours have passed. */
 const COLD_CLASSES = new Set(['GLACIER', 'DEEP_ARCHIVE'])
 const DEFAULT_REGION = 'us-east-1'
 /** One more, because a kept connection may be closed under our hands. */
@@ -87,10 +88,19 @@ export function parseS3Settings(rest: string, given: { options: Options; env: Va
     isPathStyle: isPathStyle(options['bucket-lookup'], location),
     credentials: isSet(options, 'unsafe-anonymous-auth') ? 'anonymous' : credentialsOf(env),
     profile: env['AWS_PROFILE'] || undefined,
-    storageClass: storageClassOf(options['storage-class']),
+    storageClass: options['storage-class'] || undefined,
     usesListV1: isSet(options, 'list-objects-v1'),
     attempts: attemptsOf(options['retries']),
   }
+}
+
+/** The storage class for a file: what is needed to find one's way must not be put on ice with the data. */
+export function storageClassFor(
+  { storageClass }: S3Settings,
+  { type, isMetadata }: Handle,
+): string | undefined {
+  const isData = type === 'pack' && isMetadata !== true
+  return isData || !COLD_CLASSES.has(storageClass ?? '') ? storageClass : undefined
 }
 
 /** The endpoint of a region: for Amazon each has its own. */
@@ -155,14 +165,6 @@ function attemptsOf(text: string | undefined): number {
   if (text === undefined || text === '0') return DEFAULT_ATTEMPTS
   if (/^[1-9]\d{0,2}$/.test(text)) return Number(text)
   throw new InvalidInputError(`option s3.retries: "${text}" is not a number`)
-}
-
-function storageClassOf(text: string | undefined): string | undefined {
-  if (text === undefined || text === '') return undefined
-  if (!COLD_CLASSES.has(text)) return text
-  throw new UnsupportedError(`option s3.storage-class: this version cannot keep a repository in ${text}`, {
-    hint: 'GLACIER_IR is as cheap for what is rarely read, and can be read at once',
-  })
 }
 
 function credentialsOf(env: Values): S3Credentials | undefined {

@@ -12,7 +12,7 @@ import { readTlsFiles } from './tls-files.ts'
  */
 export async function openS3(rest: string, settings: StoreSettings): Promise<Backend> {
   const s3 = parseS3Settings(rest, settings)
-  const { userAgent, idleMs } = settings
-  const store = new S3Bucket(s3, { tls: await readTlsFiles(settings.tls), userAgent, idleMs })
+  const { userAgent, idleMs, limits } = settings
+  const store = new S3Bucket(s3, { tls: await readTlsFiles(settings.tls), userAgent, idleMs, limits })
   return new S3Backend(store, s3, settings)
 }

@@ -87,7 +87,7 @@ export class S3Backend implements Backend {
   async write(handle: Handle, data: Uint8Array, signal?: AbortSignal): Promise<void> {
     const file = pathOf(handle)
     await this.#attempt({ what: `write ${file}` }, signal, () =>
-      this.#store.put(this.#prefix + file, data, signal),
+      this.#store.put(this.#prefix + file, data, handle, signal),
     )
   }
 

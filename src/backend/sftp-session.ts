@@ -12,9 +12,11 @@ export interface SftpSessionOptions {
 }
 
 const STOP_MS = 2_000
-/** What will not go away by itself. */
-const PERMANENT =
-  /permission denied|host key verification failed|identification has changed|bad (configuration|owner|permission)|subsystem request failed|too many authentication failures|not resolve hostname .*(name or service not known|nodename nor servname)|unknown option|does not speak|not found|no such file|^usage:/i
+/** What ssh says of the network. Whatever else keeps us from connecting will be the same the next time. */
+const MAY_PASS =
+  /connection (refused|reset|closed|timed out)|closed by remote|timed out|timeout|unreachable|no route to host|temporary failure|no answer/i
+/** What even a server that we knew says for good. */
+const PERMANENT = /permission denied|host key verification failed|does not speak/i
 const HINTS: readonly (readonly [pattern: RegExp, hint: string])[] = [
   [
     /host key verification failed|identification has changed/i,
@@ -37,6 +39,7 @@ export class SftpSession {
   readonly #program: HelperProgram
   readonly #client: SftpClient
   readonly #name: string
+  #isConnected = false
 
   private constructor(command: readonly string[], options: SftpSessionOptions) {
     const { idleMs, onMessage } = options
@@ -62,6 +65,7 @@ export class SftpSession {
     const stopListening = onAbort(signal, () => session.#program.kill())
     try {
       await session.files.start()
+      session.#isConnected = true
       return session
     } catch (error) {
       throw await session.explain(error)
@@ -80,12 +84,12 @@ export class SftpSession {
     const said = this.#program.lastLines.at(-1)
     const problem = error instanceof Error ? error.message : String(error)
     const everything = [...this.#program.lastLines, problem].join('\n')
-    const isPermanent = PERMANENT.test(everything)
+    const mayPass = this.#isConnected ? !PERMANENT.test(everything) : MAY_PASS.test(everything)
     const hint = HINTS.find(([pattern]) => pattern.test(everything))?.[1]
     const reason = [said ?? problem, this.#program.end].filter((part) => part !== '').join('; ')
     return new BackendError(`${this.#name}: ${reason}`, {
       cause: error,
-      transient: !isPermanent,
+      transient: mayPass,
       ...(hint === undefined ? {} : { hint }),
     })
   }

@@ -1,5 +1,6 @@
 /** What every kind of remote store is opened with. */
 import { InvalidInputError } from '../errors.ts'
+import type { RateLimits } from './rate-limit.ts'
 import type { TlsFiles } from './tls-files.ts'
 
 export interface StoreSettings {
@@ -14,6 +15,8 @@ export interface StoreSettings {
   readonly userAgent: string | undefined
   /** How long a request may make no progress. */
   readonly idleMs: number | undefined
+  /** For stores that keep to them within a transfer: see `isPaced` in location.ts. */
+  readonly limits?: RateLimits | undefined
   /** A line that a helper program (ssh, rclone) has to say. */
   readonly onMessage: ((line: string) => void) | undefined
 }

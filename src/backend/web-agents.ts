@@ -53,7 +53,6 @@ class PacedHttpsAgent extends HttpsAgent {
     const raw = new PacedSocket(connect(targetOf(options)), this.#limits)
     const withSocket: ClientRequestArgs & { socket: Duplex } = { ...options, socket: raw }
     const secure = super.createConnection(withSocket, onCreated)
-    // How long nothing happens shows where bytes are sent, not where they wait for their turn.
     if (secure instanceof TLSSocket) timeOutBelow(secure, raw)
     return secure
   }
@@ -64,6 +63,7 @@ function targetOf({ host, port, socketPath }: ClientRequestArgs): NetConnectOpts
   return { host: host ?? 'localhost', port: Number(port) }
 }
 
+/** How long nothing happens shows where bytes are sent, not where they wait for their turn. */
 function timeOutBelow(secure: TLSSocket, raw: PacedSocket): void {
   raw.on('timeout', () => secure.emit('timeout'))
   secure.setTimeout = (ms, onTimeout) => {

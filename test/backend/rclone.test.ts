@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Backend } from '../../src/backend/backend.ts'
-import { openBackend, type OpenBackendOptions } from '../../src/backend/location.ts'
+import type { OpenBackendOptions } from '../../src/backend/location.ts'
 import { rcloneCommand } from '../../src/backend/rclone-open.ts'
 import { InvalidInputError } from '../../src/errors.ts'
 import { interruptBackup } from '../support/interrupted.ts'
@@ -13,6 +13,7 @@ import { must } from '../support/programs.ts'
 import { hasRestic } from '../support/real-restic.ts'
 import { makeWorkFolder } from '../support/repositories.ts'
 import { writeThenRead } from '../support/stores-interop.ts'
+import { openStore } from '../support/open-store.ts'
 import { describeBackend } from './conformance.ts'
 
 const NAME = 'ab'.repeat(32)
@@ -38,13 +39,13 @@ function newPlace(): string {
 }
 
 const open = (remote: string, options: Readonly<Record<string, string>> = PROGRAM): Promise<Backend> =>
-  openBackend(`rclone:${remote}`, { options })
+  openStore(`rclone:${remote}`, { options })
 
 const hasLock = (root: string): boolean =>
   readdirSync(join(root, 'locks')).some((name) => /^[0-9a-f]{64}$/.test(name))
 
 async function failureOf(location: string, options: OpenBackendOptions): Promise<unknown> {
-  const backend = await openBackend(location, options)
+  const backend = await openStore(location, options)
   try {
     return await backend.stat(CONFIG)
   } catch (error) {
@@ -87,7 +88,7 @@ describe('an rclone: location', () => {
     ['rclone:r:', { 'rclone.args': "unfinished 'quote" }],
     ['rclone:r:', { 'rclone.programm': 'rclone' }],
   ] as [string, Record<string, string>][])('%s with %j is refused', async (location, options) => {
-    await expect(openBackend(location, { options })).rejects.toThrow(InvalidInputError)
+    await expect(openStore(location, { options })).rejects.toThrow(InvalidInputError)
   })
 
   it('shows its errors at once where there is no rclone', async () => {
@@ -165,15 +166,15 @@ describe.skipIf(!hasRclone())('rclone', () => {
     ['true', /exit code 0/],
   ])('is not what %s is', async (program, message) => {
     const error = await failureOf('rclone:x:', { options: { 'rclone.program': program } })
-    expect(error).toMatchObject({ code: 'BACKEND' })
+    expect(error).toMatchObject({ code: 'BACKEND', transient: false })
     expect(String(error)).toMatch(message)
   })
 
   it('is given up when it does not answer in time', async () => {
     const options = { 'rclone.program': 'sleep', 'rclone.args': '60', 'rclone.timeout': '200ms' }
     const error = await failureOf('rclone:30', { options })
-    expect(error).toMatchObject({ code: 'BACKEND', transient: true })
-    expect(String(error)).toContain('rclone.timeout')
+    expect(error).toMatchObject({ code: 'BACKEND', transient: false })
+    expect(String(error)).toContain('no answer for 0.2 seconds, see -o rclone.timeout')
   })
 
   it('can be interrupted while it starts', async () => {

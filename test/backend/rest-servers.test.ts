@@ -8,13 +8,14 @@ import { join } from 'node:path'
 import { json } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Backend } from '../../src/backend/backend.ts'
-import { openBackend, type OpenBackendOptions } from '../../src/backend/location.ts'
+import type { OpenBackendOptions } from '../../src/backend/location.ts'
 import { InvalidInputError } from '../../src/errors.ts'
 import { makeTestIdentity, type TestIdentity } from '../support/connect-proxy.ts'
 import { hasRclone, startRcloneRest, type TestServer } from '../support/rclone.ts'
 import { hasRestic } from '../support/real-restic.ts'
 import { makeWorkFolder } from '../support/repositories.ts'
 import { writeThenRead } from '../support/stores-interop.ts'
+import { openStore } from '../support/open-store.ts'
 import { describeBackend } from './conformance.ts'
 
 const NAME = 'ab'.repeat(32)
@@ -46,7 +47,7 @@ async function roundTrip(backend: Backend): Promise<Uint8Array> {
 }
 
 async function tryOnce(location: string, options: OpenBackendOptions = {}): Promise<unknown> {
-  const backend = await openBackend(location, options)
+  const backend = await openStore(location, options)
   try {
     return await backend.write(CONFIG, BYTES)
   } catch (error) {
@@ -112,7 +113,7 @@ describe.skipIf(!hasRclone())('the REST server of rclone', () => {
     const { url } = await start('v1')
     const proxy = await startVersion1Proxy(url)
     proxies.push(proxy)
-    expect(await roundTrip(await openBackend(`rest:${proxy.url}some/repo/`))).toEqual(BYTES)
+    expect(await roundTrip(await openStore(`rest:${proxy.url}some/repo/`))).toEqual(BYTES)
     expect(proxy.heads()).toBe(1)
   })
 
@@ -131,8 +132,8 @@ describe.skipIf(!hasRclone())('the REST server of rclone', () => {
       places += 1
       const place = `${url}place-${places}/`
       return {
-        backend: await openBackend(`rest:${place}`),
-        reopen: () => openBackend(`rest:${place}`),
+        backend: await openStore(`rest:${place}`),
+        reopen: () => openStore(`rest:${place}`),
         putStray: async (path, data) => {
           const { status } = await fetch(`${place}${path}`, { method: 'POST', body: data.slice().buffer })
           if (status !== 200) throw new Error(`rclone answers ${status}`)
@@ -145,7 +146,7 @@ describe.skipIf(!hasRclone())('the REST server of rclone', () => {
   it('is reached by a unix socket', async () => {
     const socket = join(work, 'socket')
     await start('unix', '--addr', `unix://${socket}`)
-    expect(await roundTrip(await openBackend(`rest:http+unix://${socket}:/some/repo/`))).toEqual(BYTES)
+    expect(await roundTrip(await openStore(`rest:http+unix://${socket}:/some/repo/`))).toEqual(BYTES)
   })
 
   describe('with user and password', () => {
@@ -155,12 +156,12 @@ describe.skipIf(!hasRclone())('the REST server of rclone', () => {
     })
 
     it('takes them from the location', async () => {
-      expect(await roundTrip(await openBackend(`rest:http://us%20er:p%3Aw%2F%40@${host}/`))).toEqual(BYTES)
+      expect(await roundTrip(await openStore(`rest:http://us%20er:p%3Aw%2F%40@${host}/`))).toEqual(BYTES)
     })
 
     it('takes them from the environment', async () => {
       const env = { RESTIC_REST_USERNAME: 'us er', RESTIC_REST_PASSWORD: 'p:w/@' }
-      expect(await roundTrip(await openBackend(`rest:http://${host}/`, { env }))).toEqual(BYTES)
+      expect(await roundTrip(await openStore(`rest:http://${host}/`, { env }))).toEqual(BYTES)
     })
 
     it('refuses others for good, and nobody sees what they were', async () => {
@@ -174,7 +175,7 @@ describe.skipIf(!hasRclone())('the REST server of rclone', () => {
   describe('that only appends', () => {
     it('takes the same file twice, another one never, and lets nothing be removed', async () => {
       const { url } = await start('append', '--append-only')
-      const backend = await openBackend(`rest:${url}`)
+      const backend = await openStore(`rest:${url}`)
       await backend.create()
       await backend.write(PACK, BYTES)
       await backend.write(PACK, BYTES)
@@ -207,13 +208,13 @@ describe.skipIf(!hasRclone())('the REST server of rclone', () => {
     })
 
     it('is trusted by --cacert', async () => {
-      expect(
-        await roundTrip(await openBackend(location, { tls: { caCertFiles: [identity.caFile] } })),
-      ).toEqual(BYTES)
+      expect(await roundTrip(await openStore(location, { tls: { caCertFiles: [identity.caFile] } }))).toEqual(
+        BYTES,
+      )
     })
 
     it('is believed anything by --insecure-tls', async () => {
-      expect(await roundTrip(await openBackend(location, { tls: { insecure: true } }))).toEqual(BYTES)
+      expect(await roundTrip(await openStore(location, { tls: { insecure: true } }))).toEqual(BYTES)
     })
 
     it('is not trusted otherwise, for good', async () => {
@@ -239,7 +240,7 @@ describe.skipIf(!hasRclone())('the REST server of rclone', () => {
       const wanting = `rest:https://localhost:${new URL(url).port}/`
       const tls = { caCertFiles: [identity.caFile] }
       expect(
-        await roundTrip(await openBackend(wanting, { tls: { ...tls, clientCertFile: clientFile } })),
+        await roundTrip(await openStore(wanting, { tls: { ...tls, clientCertFile: clientFile } })),
       ).toEqual(BYTES)
       expect(await tryOnce(wanting, { tls })).toMatchObject({
         transient: false,
@@ -252,7 +253,7 @@ describe.skipIf(!hasRclone())('the REST server of rclone', () => {
       ['a file without certificates', () => '/etc/hostname'],
       ['a damaged certificate', () => damagedCertificate(identity)],
     ])('refuses %s as --cacert', async (_name, file) => {
-      const opened = openBackend(location, { tls: { caCertFiles: [file()] } })
+      const opened = openStore(location, { tls: { caCertFiles: [file()] } })
       await expect(opened).rejects.toThrow(InvalidInputError)
     })
 
@@ -260,7 +261,7 @@ describe.skipIf(!hasRclone())('the REST server of rclone', () => {
       ['a certificate without its key', () => identity.caFile],
       ['the key of another', () => strangeKey(identity)],
     ])('refuses %s as --tls-client-cert', async (_name, file) => {
-      const opened = openBackend(location, { tls: { clientCertFile: file() } })
+      const opened = openStore(location, { tls: { clientCertFile: file() } })
       await expect(opened).rejects.toThrow(InvalidInputError)
       await expect(opened).rejects.not.toThrow(/PRIVATE KEY|MI[A-Z]/)
     })

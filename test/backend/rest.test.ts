@@ -4,9 +4,9 @@ import { once } from 'node:events'
 import { inspect } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Backend, FileInfo } from '../../src/backend/backend.ts'
-import { openBackend } from '../../src/backend/location.ts'
 import { AbortedError, BackendError, FileNotFoundError } from '../../src/errors.ts'
 import { startScriptedServer, type Script, type ScriptedServer } from '../support/scripted-server.ts'
+import { openStore } from '../support/open-store.ts'
 
 const NAME = 'ab'.repeat(32)
 const OTHER = 'cd'.repeat(32)
@@ -26,7 +26,7 @@ async function withScript<T>(
   work: (backend: Backend, server: ScriptedServer) => Promise<T>,
 ): Promise<T> {
   await using server = await startScriptedServer(script)
-  const backend = await openBackend(`rest:http://user:secret@127.0.0.1:${server.port}/repo/`, { idleMs: 300 })
+  const backend = await openStore(`rest:http://user:secret@127.0.0.1:${server.port}/repo/`, { idleMs: 300 })
   try {
     return await work(backend, server)
   } finally {
@@ -244,9 +244,9 @@ describe('a connection', () => {
     await once(server, 'listening')
     const { port } = server.address() as { port: number }
     server.close()
-    const refused = await openBackend(`rest:http://127.0.0.1:${port}/`)
+    const refused = await openStore(`rest:http://127.0.0.1:${port}/`)
     expect(await failure(refused.stat(CONFIG))).toMatchObject({ transient: true })
-    const unknown = await openBackend('rest:http+unix:///nowhere/socket:/')
+    const unknown = await openStore('rest:http+unix:///nowhere/socket:/')
     expect(await failure(unknown.stat(CONFIG))).toMatchObject({ code: 'BACKEND', transient: false })
   })
 
@@ -254,7 +254,7 @@ describe('a connection', () => {
     const server = createServer((socket) => socket.end('220 mail.example.org\r\n')).listen(0, '127.0.0.1')
     await once(server, 'listening')
     const { port } = server.address() as { port: number }
-    const backend = await openBackend(`rest:http://127.0.0.1:${port}/`)
+    const backend = await openStore(`rest:http://127.0.0.1:${port}/`)
     const error = await failure(backend.stat(CONFIG))
     expect(error).toMatchObject({
       transient: false,
@@ -326,7 +326,7 @@ describe('requests', () => {
       response.writeHead(200, { 'Content-Length': '2' }).end(method === 'HEAD' ? '' : '[]')
     }
     await using server = await startScriptedServer(script)
-    const backend = await openBackend(`rest:http://user:secret@127.0.0.1:${server.port}/a%20b`, {
+    const backend = await openStore(`rest:http://user:secret@127.0.0.1:${server.port}/a%20b`, {
       userAgent: 'tests',
     })
     await backend.create()
@@ -364,7 +364,7 @@ describe('requests', () => {
 })
 
 it('hides its password from whoever looks at it', async () => {
-  const backend = await openBackend('rest:http://user:secret@127.0.0.1:1/')
+  const backend = await openStore('rest:http://user:secret@127.0.0.1:1/')
   expect(inspect(backend, { depth: 10, showHidden: true })).not.toContain('secret')
   expect(inspect(backend, { depth: 10, showHidden: true })).not.toContain(btoa('user:secret'))
   expect(backend.location).toBe('rest:http://user:***@127.0.0.1:1/')

@@ -156,8 +156,6 @@ describe('an option', () => {
   })
 
   it.each([
-    ['s3.storage-class', 'GLACIER'],
-    ['s3.storage-class', 'DEEP_ARCHIVE'],
     ['s3.enable-restore', 'true'],
     ['s3.layout', 's3legacy'],
   ])('%s=%s is not supported, and we say so', (name, value) => {

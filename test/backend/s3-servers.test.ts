@@ -3,7 +3,6 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Backend } from '../../src/backend/backend.ts'
-import { openBackend } from '../../src/backend/location.ts'
 import { makeTestIdentity, type TestIdentity } from '../support/connect-proxy.ts'
 import { hasMoto, startMoto } from '../support/moto.ts'
 import type { TestServer } from '../support/rclone.ts'
@@ -11,6 +10,7 @@ import { hasRestic } from '../support/real-restic.ts'
 import { makeWorkFolder } from '../support/repositories.ts'
 import { S3_KEYS, startS3rver, type S3rver } from '../support/s3rver.ts'
 import { writeThenRead } from '../support/stores-interop.ts'
+import { openStore } from '../support/open-store.ts'
 import { describeBackend, listed } from './conformance.ts'
 
 const CONFIG = { type: 'config', name: '' } as const
@@ -35,7 +35,7 @@ afterAll(async () => {
 })
 
 const open = (place: string, options: Readonly<Record<string, string>> = {}): Promise<Backend> =>
-  openBackend(`s3:${http.url}/${place}`, { env: S3_KEYS, options })
+  openStore(`s3:${http.url}/${place}`, { env: S3_KEYS, options })
 
 let places = 0
 describeBackend(
@@ -69,8 +69,7 @@ describe.skipIf(!hasMoto())('where moto is installed', () => {
   })
   afterAll(() => moto.stop())
 
-  const openMoto = (place: string): Promise<Backend> =>
-    openBackend(`s3:${moto.url}/${place}`, { env: S3_KEYS })
+  const openMoto = (place: string): Promise<Backend> => openStore(`s3:${moto.url}/${place}`, { env: S3_KEYS })
   describeBackend('S3', async () => {
     places += 1
     const place = `bucket-${places}/some/prefix`
@@ -119,7 +118,7 @@ describe('a listing of more files than a page has', () => {
 describe('over https', () => {
   const trusted = { caCertFiles: ['to be filled in'] }
   const openSecurely = (tls: object): Promise<Backend> =>
-    openBackend(`s3:${https.url}/bucket`, { env: S3_KEYS, tls })
+    openStore(`s3:${https.url}/bucket`, { env: S3_KEYS, tls })
   beforeAll(() => {
     trusted.caCertFiles = [identity.caFile]
   })
@@ -159,11 +158,11 @@ describe('keys', () => {
     vi.stubEnv('AWS_SHARED_CREDENTIALS_FILE', file)
     vi.stubEnv('AWS_CONFIG_FILE', '/nowhere')
     for (const name of Object.keys(S3_KEYS)) vi.stubEnv(name, undefined)
-    const backend = await openBackend(`s3:${http.url}/profiles`, { env: { AWS_PROFILE: 'backup' } })
+    const backend = await openStore(`s3:${http.url}/profiles`, { env: { AWS_PROFILE: 'backup' } })
     await backend.create()
     await backend.write(CONFIG, Uint8Array.of(1))
     await backend.close()
-    const stranger = await openBackend(`s3:${http.url}/profiles`, { env: {} })
+    const stranger = await openStore(`s3:${http.url}/profiles`, { env: {} })
     await expect(stranger.read(CONFIG)).rejects.toMatchObject({ code: 'BACKEND', transient: false })
     await stranger.close()
   })

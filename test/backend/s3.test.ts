@@ -1,11 +1,11 @@
 /** What S3 stores may answer, and what becomes of it. */
 import dns from 'node:dns'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { Backend, FileInfo } from '../../src/backend/backend.ts'
-import { openBackend } from '../../src/backend/location.ts'
+import type { Backend, FileInfo, Handle } from '../../src/backend/backend.ts'
 import { AbortedError, BackendError, FileNotFoundError, InvalidInputError } from '../../src/errors.ts'
 import { S3_KEYS } from '../support/s3rver.ts'
 import { startScriptedServer, type Script, type ScriptedServer } from '../support/scripted-server.ts'
+import { openStore } from '../support/open-store.ts'
 
 const NAME = 'ab'.repeat(32)
 const PACK = { type: 'pack', name: NAME } as const
@@ -25,7 +25,7 @@ async function withScript<T>(
 ): Promise<T> {
   await using server = await startScriptedServer(script)
   const location = `s3:http://${host}:${server.port}/bucket/some/prefix`
-  const backend = await openBackend(location, {
+  const backend = await openStore(location, {
     env,
     options: { 's3.retries': '1', ...options },
     idleMs: 500,
@@ -277,6 +277,23 @@ describe('a request', () => {
     })
     expect(Object.keys(headers).filter((name) => /checksum|trailer/.test(name))).toEqual([])
     expect(headers['x-amz-content-sha256']).toMatch(/^[0-9a-f]{64}$/)
+  })
+
+  it.each([
+    ['GLACIER', { ...PACK, isMetadata: false }, 'GLACIER'],
+    ['DEEP_ARCHIVE', PACK, 'DEEP_ARCHIVE'],
+    ['GLACIER', { ...PACK, isMetadata: true }, undefined],
+    ['GLACIER', { type: 'index', name: NAME }, undefined],
+    ['STANDARD_IA', { type: 'index', name: NAME }, 'STANDARD_IA'],
+  ] as [string, Handle, string | undefined][])('keeps in %s what %j is: %s', async (chosen, handle, kept) => {
+    let storageClass: unknown = 'no request came'
+    const script: Script = (request, response) => {
+      storageClass = request.headers['x-amz-storage-class']
+      response.end()
+    }
+    const options = { 's3.storage-class': chosen }
+    await withScript(script, (backend) => backend.write(handle, BYTES), { options })
+    expect(storageClass).toBe(kept)
   })
 
   it('with a large body waits for no permission to send it', async () => {

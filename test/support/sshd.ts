@@ -1,12 +1,14 @@
 /** Debian's OpenSSH server on a loopback port, with keys and a configuration of the test's own. */
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from './free-port.ts'
-import { firstMatch, stopChild } from './rclone.ts'
+import { stopChild } from './rclone.ts'
 
 const SSHD = '/usr/sbin/sshd'
+const START_MS = 30_000
 /** What serves files; it speaks on its standard input and output, so tests can do without a network as well. */
 export const SFTP_SERVER = '/usr/lib/openssh/sftp-server'
 
@@ -28,6 +30,18 @@ export interface TestSshd {
   /** Where the client looks for the host's key. */
   readonly knownHosts: string
   stop(): Promise<void>
+}
+
+async function listening(child: ChildProcess, log: string): Promise<void> {
+  const deadline = Date.now() + START_MS
+  const said = (): string => (existsSync(log) ? readFileSync(log, 'utf8') : '')
+  while (!said().includes('Server listening on')) {
+    if (child.exitCode !== null || Date.now() > deadline) {
+      child.kill('SIGKILL')
+      throw new Error(`sshd does not start: ${said()}`)
+    }
+    await sleep(20)
+  }
 }
 
 /** @param folder of the test's own, for keys and configuration */
@@ -55,8 +69,10 @@ export async function startSshd(folder: string): Promise<TestSshd> {
     ].join('\n'),
   )
   mkdirSync('/run/sshd', { recursive: true }) // where sshd locks its unprivileged half up
-  const child = spawn(SSHD, ['-D', '-e', '-f', file('sshd_config')], { stdio: ['ignore', 'ignore', 'pipe'] })
-  await firstMatch(child, /Server listening on/)
+  const log = file('log')
+  // A file, not a pipe: sessions that outlive the server would keep a pipe open, and nobody would empty it.
+  const child = spawn(SSHD, ['-D', '-E', log, '-f', file('sshd_config')], { stdio: 'ignore' })
+  await listening(child, log)
   const settings = [`UserKnownHostsFile=${file('known_hosts')}`, 'GlobalKnownHostsFile=/dev/null']
   const options = [...settings, 'BatchMode=yes', 'IdentitiesOnly=yes', 'StrictHostKeyChecking=yes']
   return {
