@@ -93,12 +93,12 @@ export { parseByteSize, parseMaxUnused, type MaxUnused } from './repo/ops/prune-
 export type { PrunePlan, PruneStats } from './repo/ops/prune-plan.ts'
 export {
   restore,
-  type OverwriteMode,
   type RestoredItem,
   type RestoreOptions,
   type RestoreProgress,
   type RestoreResult,
 } from './repo/ops/restore.ts'
+export type { OverwriteMode } from './repo/ops/restore-verdict.ts'
 export { describePolicy, isEmptyPolicy, parseKeepCount, type KeepPolicy } from './repo/ops/retention.ts'
 export {
   groupSnapshots,

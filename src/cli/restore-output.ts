@@ -92,7 +92,7 @@ export class RestoreOutput {
   #update(progress: RestoreProgress): void {
     this.#last = progress
     this.#bytesPerSecond = this.#rate.update(progress.bytesRestored)
-    if (this.#verifyStartedMs === undefined) this.#status.update(withoutSkipped(progress))
+    if (this.#verifyStartedMs === undefined) this.#status.update(progress)
   }
 
   #error({ item, error }: ItemError): void {
@@ -107,8 +107,7 @@ export class RestoreOutput {
     })
   }
 
-  #summary(result: RestoreProgress): void {
-    const progress = withoutSkipped(result)
+  #summary(progress: RestoreProgress): void {
     const seconds = this.#status.elapsedSeconds
     if (this.#output.isJson) {
       const { percent_done: _, ...fields } = statusJson(progress, seconds)
@@ -144,15 +143,6 @@ export class RestoreOutput {
     }
     const suffix = isDir || action === 'deleted' || size === 0 ? '' : ` with size ${formatBytes(size)}`
     this.#output.print(`${action.padEnd(9)} ${quoteUnprintable(path)}${suffix}`, 3)
-  }
-}
-
-/** restic's totals leave out what is skipped. */
-function withoutSkipped(progress: RestoreProgress): RestoreProgress {
-  return {
-    ...progress,
-    filesTotal: progress.filesTotal - progress.filesSkipped,
-    bytesTotal: progress.bytesTotal - progress.bytesSkipped,
   }
 }
 

@@ -364,11 +364,11 @@ describe('how far a backup is', () => {
 
 describe('how far a restore is', () => {
   const PROGRESS = {
-    filesTotal: 10,
+    filesTotal: 8,
     filesRestored: 4,
     filesSkipped: 2,
     filesDeleted: 1,
-    bytesTotal: 12 << 20,
+    bytesTotal: 11 << 20,
     bytesRestored: 1 << 20,
     bytesSkipped: 1 << 20,
   }

@@ -40,7 +40,7 @@ export function applyMetadata(path: string, node: Node, options: MetadataOptions
   if (libc !== undefined) restoreXattrs(libc, path, node, { attempt, select: options.selectXattr })
   attempt(() => {
     if (libc !== undefined) libc.setTimes(path, node.atime, node.mtime)
-    else lutimesSync(native, secondsOf(node.atime), secondsOf(node.mtime))
+    else lutimesSync(native, nodeTime(node.atime), nodeTime(node.mtime))
   })
   if (node.type !== 'symlink') {
     attempt(() => chmodSync(native, unixModeFromGo(node.mode) & (MODE_PERMISSIONS | SPECIAL_BITS)))
@@ -84,7 +84,8 @@ function restoreXattrs(
   })
 }
 
-/** Microseconds is what Node can do. */
-function secondsOf(time: { readonly seconds: number; readonly nanoseconds: number }): number {
-  return time.seconds + time.nanoseconds / 1e9
+/** Microseconds is what Node can do; before the epoch, where it takes numbers for now, milliseconds. */
+function nodeTime(time: { readonly seconds: number; readonly nanoseconds: number }): number | Date {
+  const seconds = time.seconds + time.nanoseconds / 1e9
+  return seconds < 0 ? new Date(Math.round(seconds * 1000)) : seconds
 }

@@ -15,10 +15,9 @@ import { Pacer, type ItemError } from './operation.ts'
 import { FileWriter } from './restore-files.ts'
 import { createSelector, createXattrSelector, type SelectOptions } from './restore-select.ts'
 import { isTargetFull, readFully, RestoreTarget, targetFullError } from './restore-target.ts'
+import { judge, type OverwriteMode, type Verdict } from './restore-verdict.ts'
 import { walkSnapshot, type RestoreSelector, type RestoreWalkOptions } from './restore-walk.ts'
 import { findSnapshot, type SnapshotFilter, type SnapshotRecord } from './snapshots.ts'
-
-export type OverwriteMode = 'always' | 'if-changed' | 'if-newer' | 'never'
 
 /** One item that is done, by its path in the snapshot (`deleted`: in the target). */
 export interface RestoredItem {
@@ -30,6 +29,7 @@ export interface RestoredItem {
 
 /** Counts include folders, links and special files. */
 export interface RestoreProgress {
+  /** As restic counts: without files whose content is skipped, which are known before anything is restored. */
   readonly filesTotal: number
   readonly filesRestored: number
   readonly filesSkipped: number
@@ -98,9 +98,6 @@ function checkOptions(options: RestoreOptions): void {
     throw new InvalidInputError("'--target / --delete' must be combined with an include or exclude filter")
   }
 }
-
-/** What an existing entry in the target is good for. */
-type Verdict = 'write' | 'update' | 'metadata' | 'skip'
 
 class RestoreRun {
   readonly #repository: Repository
@@ -200,8 +197,9 @@ class RestoreRun {
         if (!dryRun) this.#target.ensureFolder(location)
       },
       visit: (location, node) => {
-        this.#progress.filesTotal += 1
-        if (node.type === 'file') this.#planFile(writer, location, node)
+        if (node.type === 'file' && this.#firstNameOf(location, node) === undefined)
+          this.#planFile(writer, location, node)
+        else this.#progress.filesTotal += 1
       },
     })
     if (!dryRun) await writer.write()
@@ -227,8 +225,6 @@ class RestoreRun {
   }
 
   #planFile(writer: FileWriter, location: string, node: Node): void {
-    if (this.#firstNameOf(location, node) !== undefined) return
-    this.#progress.bytesTotal += node.size
     const verdict = this.#judge(location, node)
     if (verdict === 'skip') this.#skipped.add(location)
     if (verdict === 'skip' || verdict === 'metadata') {
@@ -237,11 +233,14 @@ class RestoreRun {
     }
     const dryRun = this.#options.dryRun === true
     const blobs = this.#blobsOf(node)
-    const wanted = verdict === 'update' ? this.#differingIfReadable(location, blobs) : blobs
-    if (verdict === 'update' && wanted.length === 0 && this.#sizeOf(location) === node.size) {
+    const differing = verdict === 'write' ? blobs : this.#differingIfReadable(location, blobs)
+    if (verdict !== 'write' && differing.length === 0 && this.#sizeOf(location) === node.size) {
       this.#skip(location, node.size)
       return
     }
+    this.#progress.filesTotal += 1
+    this.#progress.bytesTotal += node.size
+    const wanted = verdict === 'update' ? differing : blobs
     if (wanted.length === 0 || dryRun) {
       if (!dryRun) closeSync(this.#target.openFile(location, node.size).fd)
       this.#progress.bytesRestored += node.size
@@ -307,16 +306,7 @@ class RestoreRun {
   }
 
   #judge(location: string, node: Node): Verdict {
-    const stats = this.#target.lstat(location)
-    if (stats === undefined) return 'write'
-    const overwrite = this.#options.overwrite ?? 'always'
-    if (overwrite === 'never') return 'skip'
-    if (overwrite === 'if-newer' && mtimeNs(node) <= stats.mtimeNs) return 'skip'
-    const isPlain = node.type === 'file' && stats.isFile() && stats.nlink === 1n
-    if (!isPlain) return 'write'
-    if (overwrite === 'if-changed' && stats.size === BigInt(node.size) && stats.mtimeNs === mtimeNs(node))
-      return 'metadata'
-    return 'update'
+    return judge(this.#target.lstat(location), node, this.#options.overwrite ?? 'always')
   }
 
   /** Where a file with several names was met first, if that is not here. */
@@ -433,10 +423,6 @@ interface WantedBlob {
   readonly row: number
   readonly offset: number
   readonly length: number
-}
-
-function mtimeNs(node: Node): bigint {
-  return BigInt(node.mtime.seconds) * 1_000_000_000n + BigInt(node.mtime.nanoseconds)
 }
 
 function has(...lists: readonly (readonly string[] | undefined)[]): boolean {
