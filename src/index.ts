@@ -91,13 +91,13 @@ export {
 } from './repo/ops/prune.ts'
 export { parseByteSize, parseMaxUnused, type MaxUnused } from './repo/ops/prune-limits.ts'
 export type { PrunePlan, PruneStats } from './repo/ops/prune-plan.ts'
-export {
-  restore,
-  type RestoredItem,
-  type RestoreOptions,
-  type RestoreProgress,
-  type RestoreResult,
-} from './repo/ops/restore.ts'
+export { restore } from './repo/ops/restore.ts'
+export type {
+  RestoredItem,
+  RestoreOptions,
+  RestoreProgress,
+  RestoreResult,
+} from './repo/ops/restore-options.ts'
 export type { OverwriteMode } from './repo/ops/restore-verdict.ts'
 export { describePolicy, isEmptyPolicy, parseKeepCount, type KeepPolicy } from './repo/ops/retention.ts'
 export {

@@ -3,15 +3,19 @@ import { chmodSync, lchownSync, lutimesSync } from 'node:fs'
 import { MODE_PERMISSIONS, unixModeFromGo } from '../format/file-mode.ts'
 import type { Node } from '../format/tree.ts'
 import type { AccountNames } from './account-names.ts'
-import { loadLibc, type Libc } from './libc.ts'
+import { loadLibc, type Libc, type LibcTime } from './libc.ts'
 import { nativePath } from './native-path.ts'
 
-export interface MetadataOptions {
+/** What an entry has besides its content. */
+export interface Metadata extends Pick<Node, 'type' | 'mode' | 'uid' | 'gid' | 'extendedAttributes'> {
+  readonly atime: LibcTime
+  readonly mtime: LibcTime
+}
+
+export interface OwnerOptions {
   readonly accounts: AccountNames
   /** Owners by the names stored instead of the numbers; unknown names become 0, as in restic. */
   readonly ownershipByName: boolean
-  /** Which extended attributes are restored, and removed where the node lacks them. */
-  readonly selectXattr: (name: string) => boolean
 }
 
 const SPECIAL_BITS = 0o7000
@@ -19,8 +23,15 @@ const SPECIAL_BITS = 0o7000
 const DENIED_CODES = new Set(['EPERM', 'EACCES'])
 const UNSUPPORTED_XATTR_CODES = new Set(['ENOTSUP', 'EOPNOTSUPP', 'ENODATA', 'ENOATTR'])
 
-/** What could not be set; empty where all is well. The order matters: chown clears setuid bits, so modes come last. */
-export function applyMetadata(path: string, node: Node, options: MetadataOptions): Error[] {
+/**
+ * What could not be set; empty where all is well. The order matters: chown clears setuid bits, so modes come last.
+ * @param selectXattr which extended attributes are restored, and removed where the entry should not have them
+ */
+export function applyMetadata(
+  path: string,
+  metadata: Metadata,
+  selectXattr: (name: string) => boolean,
+): Error[] {
   const errors: Error[] = []
   const attempt = (set: () => void): void => {
     try {
@@ -33,22 +44,20 @@ export function applyMetadata(path: string, node: Node, options: MetadataOptions
   }
   const libc = loadLibc()
   const native = nativePath(path)
+  attempt(() => lchownSync(native, metadata.uid, metadata.gid))
+  if (libc !== undefined) restoreXattrs(libc, path, metadata, { attempt, select: selectXattr })
   attempt(() => {
-    const { uid, gid } = ownerOf(node, options)
-    lchownSync(native, uid, gid)
+    if (libc !== undefined) libc.setTimes(path, metadata.atime, metadata.mtime)
+    else lutimesSync(native, nodeTime(metadata.atime), nodeTime(metadata.mtime))
   })
-  if (libc !== undefined) restoreXattrs(libc, path, node, { attempt, select: options.selectXattr })
-  attempt(() => {
-    if (libc !== undefined) libc.setTimes(path, node.atime, node.mtime)
-    else lutimesSync(native, nodeTime(node.atime), nodeTime(node.mtime))
-  })
-  if (node.type !== 'symlink') {
-    attempt(() => chmodSync(native, unixModeFromGo(node.mode) & (MODE_PERMISSIONS | SPECIAL_BITS)))
+  if (metadata.type !== 'symlink') {
+    attempt(() => chmodSync(native, unixModeFromGo(metadata.mode) & (MODE_PERMISSIONS | SPECIAL_BITS)))
   }
   return errors
 }
 
-function ownerOf(node: Node, options: MetadataOptions): { readonly uid: number; readonly gid: number } {
+/** Whom a restored entry will belong to. */
+export function ownerOf(node: Node, options: OwnerOptions): { readonly uid: number; readonly gid: number } {
   if (!options.ownershipByName) return node
   const uid = node.user === '' ? node.uid : (options.accounts.userId(node.user) ?? 0)
   const gid = node.group === '' ? node.gid : (options.accounts.groupId(node.group) ?? 0)
@@ -58,7 +67,7 @@ function ownerOf(node: Node, options: MetadataOptions): { readonly uid: number; 
 function restoreXattrs(
   libc: Libc,
   path: string,
-  node: Node,
+  metadata: Metadata,
   how: { readonly attempt: (set: () => void) => void; readonly select: (name: string) => boolean },
 ): void {
   const attempt = (set: () => void): void => {
@@ -72,7 +81,7 @@ function restoreXattrs(
     })
   }
   const wanted = new Set<string>()
-  for (const { name, value } of node.extendedAttributes) {
+  for (const { name, value } of metadata.extendedAttributes) {
     if (!how.select(name)) continue
     wanted.add(name)
     attempt(() => libc.setXattr(path, name, value))
@@ -85,7 +94,7 @@ function restoreXattrs(
 }
 
 /** Microseconds is what Node can do; before the epoch, where it takes numbers for now, milliseconds. */
-function nodeTime(time: { readonly seconds: number; readonly nanoseconds: number }): number | Date {
+function nodeTime(time: LibcTime): number | Date {
   const seconds = time.seconds + time.nanoseconds / 1e9
   return seconds < 0 ? new Date(Math.round(seconds * 1000)) : seconds
 }

@@ -1,9 +1,10 @@
 /**
  * The content of all files of a restore, pack by pack: each range of a pack that is needed is fetched once and each
- * blob decoded once, however many files it goes to.
- * Budget: 24 bytes for each place a blob goes to, a path and a few numbers for each file.
+ * blob decoded once, however many files it goes to. A file whose blobs all lie in one stretch of one pack, as most do,
+ * is made and finished by the thread that decodes them; others are opened here and finished with their last blob.
  */
 import { closeSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { CorruptDataError, ResticError } from '../../errors.ts'
 import type { BlobIndex } from '../blob-index.ts'
 import type { Id } from '../format/id.ts'
@@ -11,19 +12,20 @@ import { plaintextLengthOf, type PackedBlob } from '../format/pack-header.ts'
 import { damageInPack, type PackPart } from '../pack-reader.ts'
 import { forEachParallel } from '../parallel.ts'
 import type { Repository } from '../repository.ts'
-import { Uint32Column } from '../uint32-column.ts'
 import type { WorkerPool } from '../worker-pool.ts'
+import type { FileToCreate } from './created-files.ts'
+import { applyMetadata } from './node-metadata.ts'
 import type { Pacer } from './operation.ts'
+import { groupsOf, type Group } from './restore-groups.ts'
+import type { PackJob, Place, PlannedFile, RestorePlan } from './restore-plan.ts'
+import { createXattrSelector, type SelectOptions } from './restore-select.ts'
 import { isTargetFull, targetFullError, writeFully, type RestoreTarget } from './restore-target.ts'
 import { systemErrorOf } from './system-failure.ts'
 import { startThreads, type Tasks } from './threads.ts'
+import type { WriteBlobsOutput } from './write-blobs-task.ts'
 
 /** File descriptors kept open at once. */
 const OPEN_FILES_MAX = 512
-/** What one task of a thread gets, at most … */
-const GROUP_BLOBS = 64
-/** … in stored bytes, where it is not a single larger blob. */
-const GROUP_BYTES = 2 << 20
 /** Fewer are restored before threads have started. */
 const FEW_BLOBS = 200
 
@@ -32,68 +34,31 @@ export interface FileWriterOptions {
   readonly target: RestoreTarget
   readonly pacer: Pacer
   readonly sparse: boolean
+  readonly xattrs: Pick<SelectOptions, 'includeXattrs' | 'excludeXattrs'>
   readonly signal?: AbortSignal | undefined
   readonly onBytes: (file: number, bytes: number) => void
+  /** A file is whole and has its metadata, as far as `onMetadataError` does not say otherwise. */
   readonly onDone: (file: number) => void
+  readonly onMetadataError: (file: number, error: Error) => void
   readonly onError: (file: number, error: Error) => void
 }
 
-interface PlannedFile {
-  readonly location: string
-  readonly size: number
-  readonly isUpdate: boolean
-  missing: number
-  failed: boolean
-  opened: boolean
-  isNew: boolean
-}
-
-/** Collects what is to be written, then writes it. */
+/** Writes what is planned. */
 export class FileWriter {
   readonly #options: FileWriterOptions
+  readonly #plan: RestorePlan
   readonly #index: BlobIndex
-  readonly #files: PlannedFile[] = []
-  readonly #rows = new Uint32Column()
-  readonly #fileOf = new Uint32Column()
-  readonly #offsetLow = new Uint32Column()
-  readonly #offsetHigh = new Uint32Column()
+  readonly #selectXattr: (name: string) => boolean
   readonly #open = new Map<number, OpenFile>()
   #pool: WorkerPool<Tasks> | undefined
   /** Nothing more can be written. */
   #isFull = false
 
-  constructor(options: FileWriterOptions) {
+  constructor(plan: RestorePlan, options: FileWriterOptions) {
+    this.#plan = plan
     this.#options = options
     this.#index = options.repository.index
-  }
-
-  /** Plans a file and returns its number. */
-  add(location: string, size: number, isUpdate: boolean): number {
-    this.#files.push({ location, size, isUpdate, missing: 0, failed: false, opened: false, isNew: false })
-    return this.#files.length - 1
-  }
-
-  /** Plans one blob of a file: index row `row` goes to `offset`. */
-  addBlob(file: number, row: number, offset: number): void {
-    const planned = this.#files[file]
-    if (planned === undefined) throw new RangeError(`no file ${file}`)
-    planned.missing += 1
-    this.#rows.push(row)
-    this.#fileOf.push(file)
-    this.#offsetLow.push(offset >>> 0)
-    this.#offsetHigh.push(Math.floor(offset / 2 ** 32))
-  }
-
-  locationOf(file: number): string {
-    return this.#files[file]?.location ?? ''
-  }
-
-  sizeOf(file: number): number {
-    return this.#files[file]?.size ?? 0
-  }
-
-  isUpdate(file: number): boolean {
-    return this.#files[file]?.isUpdate === true
+    this.#selectXattr = createXattrSelector(options.xattrs)
   }
 
   /**
@@ -102,8 +67,10 @@ export class FileWriter {
    */
   async write(): Promise<void> {
     try {
-      await forEachParallel(this.#jobs(), this.#options.repository.backend.connections, (job) =>
-        this.#writePack(job),
+      await forEachParallel(
+        this.#plan.jobs(this.#index),
+        this.#options.repository.backend.connections,
+        (job) => this.#writePack(job),
       )
     } finally {
       // First the threads end: nobody may write to a number that could be another file's by then.
@@ -116,38 +83,8 @@ export class FileWriter {
 
   /** Files of full size with holes in them would pass for restored. */
   #removeHalves(): void {
-    for (const { location, opened, isNew, missing } of this.#files)
+    for (const { location, opened, isNew, missing } of this.#plan.files)
       if (opened && isNew && missing > 0) this.#options.target.clear(location)
-  }
-
-  /** One job a pack. Rows lie pack by pack and by offset, so sorting by row sorts both. */
-  *#jobs(): Generator<PackJob> {
-    const count = this.#rows.length
-    const keys = new Float64Array(count)
-    for (let entry = 0; entry < count; entry++) keys[entry] = this.#rows.at(entry) * count + entry
-    keys.sort()
-    let job: PackJob | undefined
-    for (const key of keys) {
-      const row = Math.floor(key / count)
-      const pack = this.#index.packOfRow(row)
-      if (job?.pack !== pack) {
-        if (job !== undefined) yield job
-        job = { pack, packId: this.#index.packIdAt(pack), rows: [], places: [] }
-      }
-      if (job.rows.at(-1) !== row) {
-        job.rows.push(row)
-        job.places.push([])
-      }
-      job.places.at(-1)?.push(this.#placeAt(key - row * count))
-    }
-    if (job !== undefined) yield job
-  }
-
-  #placeAt(entry: number): Place {
-    return {
-      file: this.#fileOf.at(entry),
-      offset: this.#offsetHigh.at(entry) * 2 ** 32 + this.#offsetLow.at(entry),
-    }
   }
 
   async #writePack(job: PackJob): Promise<void> {
@@ -202,9 +139,13 @@ export class FileWriter {
     await Promise.all(groups)
   }
 
-  /** Opens the files of a group here, has a thread write them, and closes those that are whole. */
-  async #writeGroup({ bytes, blobs, places }: Group, packId: Id): Promise<void> {
-    const opened = places.map((ofBlob) => ofBlob.filter(({ file }) => this.#pin(file)))
+  /** Has a thread write a group, and sees to the files that it cannot finish. */
+  async #writeGroup(group: Group, packId: Id): Promise<void> {
+    const { bytes, blobs } = group
+    const whole = this.#takeWhole(group)
+    const opened = group.places.map((ofBlob) =>
+      ofBlob.filter(({ file }) => whole.numbers.has(file) || this.#pin(file)),
+    )
     const flat = opened.flat()
     const output = await this.#threads().run(
       'writeBlobs',
@@ -212,36 +153,92 @@ export class FileWriter {
         bytes,
         blobs,
         placeCounts: Uint32Array.from(opened, ({ length }) => length),
-        fds: Int32Array.from(flat, ({ file }) => this.#open.get(file)?.fd ?? -1),
+        targets: Int32Array.from(flat, ({ file }) => this.#targetOf(file, whole)),
         offsets: Float64Array.from(flat, ({ offset }) => offset),
         skipZeros: Uint8Array.from(flat, ({ file }) => this.#maySkipZeros(file)),
+        files: whole.files,
+        sparse: this.#options.sparse,
+        xattrs: this.#options.xattrs,
       },
       [bytes.buffer],
     )
-    for (const { file } of flat) this.#unpin(file)
+    for (const { file } of flat) if (!whole.numbers.has(file)) this.#unpin(file)
+    this.#takeOutcome(whole, output.files)
     let place = 0
     for (const [i, blob] of blobs.entries()) {
       const ofBlob = opened[i] ?? []
       const damage = output.damaged.get(i)
-      if (damage !== undefined) {
-        await this.#placeOtherCopy(ofBlob, blob, damageOf(blob, packId, damage))
-        place += ofBlob.length
-        continue
-      }
-      for (const { file } of ofBlob) {
+      const error = damage === undefined ? undefined : damageOf(blob, packId, damage)
+      for (const one of ofBlob) {
         const failure = output.failures.get(place++)
-        if (failure === undefined) this.#placed(file, plaintextLengthOf(blob))
-        else this.#fail(file, systemErrorOf(failure))
+        const number = whole.numbers.get(one.file)
+        if (number !== undefined) {
+          if (output.files.undone.has(number)) await this.#placeAgain(one, blob, error)
+        } else if (error !== undefined) await this.#placeOtherCopy([one], blob, error)
+        else if (failure === undefined) this.#placed(one.file, plaintextLengthOf(blob))
+        else this.#fail(one.file, systemErrorOf(failure))
       }
     }
   }
 
+  /** Files that nothing stood in the way of and that are whole with this group. */
+  #takeWhole({ places }: Group): WholeFiles {
+    const counts = new Map<number, number>()
+    for (const ofBlob of places) for (const { file } of ofBlob) counts.set(file, (counts.get(file) ?? 0) + 1)
+    const numbers = new Map<number, number>()
+    const byNumber: number[] = []
+    const files: FileToCreate[] = []
+    for (const [file, placeCount] of counts) {
+      const planned = this.#plan.fileAt(file)
+      if (!planned.isFree || planned.opened || planned.failed || planned.missing !== placeCount) continue
+      if (!this.#attempt(file, () => this.#options.target.ensureFolder(dirname(planned.location)))) continue
+      numbers.set(file, byNumber.length)
+      byNumber.push(file)
+      const path = this.#options.target.pathOf(planned.location)
+      files.push({ path, size: planned.size, metadata: this.#plan.metadata.at(file), placeCount })
+    }
+    return { numbers, byNumber, files }
+  }
+
+  #targetOf(file: number, { numbers }: WholeFiles): number {
+    const number = numbers.get(file)
+    return number === undefined ? (this.#open.get(file)?.fd ?? -1) : -1 - number
+  }
+
+  #takeOutcome(whole: WholeFiles, outcome: WriteBlobsOutput['files']): void {
+    for (const [number, failure] of outcome.metadataFailures) {
+      const file = whole.byNumber[number]
+      if (file !== undefined) this.#options.onMetadataError(file, systemErrorOf(failure))
+    }
+    for (const [number, file] of whole.byNumber.entries()) {
+      const failure = outcome.failures.get(number)
+      if (failure !== undefined) this.#fail(file, systemErrorOf(failure))
+      else if (!outcome.undone.has(number)) this.#isWhole(file)
+    }
+  }
+
+  #isWhole(file: number): void {
+    const planned = this.#plan.fileAt(file)
+    planned.missing = 0
+    planned.opened = true
+    planned.isNew = true
+    this.#options.onBytes(file, planned.size)
+    this.#options.onDone(file)
+  }
+
   /** Opens a file and keeps it open until `#unpin`. False where that failed, now or before. */
   #pin(file: number): boolean {
-    const planned = this.#files[file]
-    if (planned === undefined || planned.failed) return false
-    try {
+    const planned = this.#plan.fileAt(file)
+    if (planned.failed) return false
+    return this.#attempt(file, () => {
       this.#descriptor(file, planned).uses += 1
+    })
+  }
+
+  /** False where the system would not: then the file has failed. */
+  #attempt(file: number, work: () => void): boolean {
+    try {
+      work()
       return true
     } catch (error) {
       if (!(error instanceof Error) || !('syscall' in error)) throw error
@@ -254,16 +251,16 @@ export class FileWriter {
     const open = this.#open.get(file)
     if (open !== undefined) open.uses -= 1
     // Its failure could not close it while others were at it.
-    if (this.#files[file]?.failed === true) this.#close(file)
+    if (this.#plan.fileAt(file).failed) this.#close(file)
   }
 
   #maySkipZeros(file: number): number {
-    return this.#options.sparse && this.#files[file]?.isNew === true ? 1 : 0
+    return this.#options.sparse && this.#plan.fileAt(file).isNew ? 1 : 0
   }
 
   #placed(file: number, bytes: number): void {
-    const planned = this.#files[file]
-    if (planned === undefined || planned.failed) return
+    const planned = this.#plan.fileAt(file)
+    if (planned.failed) return
     planned.missing -= 1
     this.#options.onBytes(file, bytes)
     if (planned.missing === 0) this.#finish(file)
@@ -283,17 +280,29 @@ export class FileWriter {
     for (const { file } of places) this.#fail(file, error)
   }
 
+  /** A file that a thread could not make gets its blobs one by one. */
+  async #placeAgain(place: Place, blob: PackedBlob, damage: Error | undefined): Promise<void> {
+    if (damage !== undefined) {
+      await this.#placeOtherCopy([place], blob, damage)
+      return
+    }
+    const { repository, signal } = this.#options
+    try {
+      this.#place([place], await repository.loadBlob(blob.type, blob.id, signal))
+    } catch (error) {
+      if (!isPackFailure(error)) throw error
+      this.#fail(place.file, error)
+    }
+  }
+
   #place(places: readonly Place[], plaintext: Uint8Array): void {
     for (const { file, offset } of places) {
-      const planned = this.#files[file]
-      if (planned === undefined || planned.failed) continue
-      try {
-        writeFully(this.#descriptor(file, planned).fd, plaintext, offset)
-        this.#placed(file, plaintext.length)
-      } catch (error) {
-        if (!(error instanceof Error) || !('syscall' in error)) throw error
-        this.#fail(file, error)
-      }
+      const planned = this.#plan.fileAt(file)
+      if (planned.failed) continue
+      const isDone = this.#attempt(file, () =>
+        writeFully(this.#descriptor(file, planned).fd, plaintext, offset),
+      )
+      if (isDone) this.#placed(file, plaintext.length)
     }
   }
 
@@ -326,12 +335,15 @@ export class FileWriter {
 
   #finish(file: number): void {
     this.#close(file)
+    const path = this.#options.target.pathOf(this.#plan.fileAt(file).location)
+    for (const error of applyMetadata(path, this.#plan.metadata.at(file), this.#selectXattr))
+      this.#options.onMetadataError(file, error)
     this.#options.onDone(file)
   }
 
   #fail(file: number, error: Error): void {
-    const planned = this.#files[file]
-    if (planned === undefined || planned.failed) return
+    const planned = this.#plan.fileAt(file)
+    if (planned.failed) return
     planned.failed = true
     this.#close(file)
     if (isTargetFull(error)) {
@@ -349,7 +361,7 @@ export class FileWriter {
   }
 
   #threads(): WorkerPool<Tasks> {
-    this.#pool ??= startThreads(this.#options.repository, { isSmall: this.#rows.length < FEW_BLOBS })
+    this.#pool ??= startThreads(this.#options.repository, { isSmall: this.#plan.placeCount < FEW_BLOBS })
     return this.#pool
   }
 }
@@ -360,49 +372,17 @@ interface OpenFile {
   uses: number
 }
 
-interface Place {
-  readonly file: number
-  readonly offset: number
-}
-
-interface PackJob {
-  readonly pack: number
-  readonly packId: Id
-  readonly rows: number[]
-  readonly places: Place[][]
+/** Files of a group that a thread makes, with their numbers in the task. */
+interface WholeFiles {
+  readonly numbers: ReadonlyMap<number, number>
+  readonly byNumber: readonly number[]
+  readonly files: readonly FileToCreate[]
 }
 
 /** What concerns one pack or blob only; the rest of the restore goes on. */
 function isPackFailure(error: unknown): error is ResticError {
   if (!(error instanceof ResticError)) return false
   return ['CORRUPT_DATA', 'FILE_NOT_FOUND', 'NOT_FOUND', 'BACKEND'].includes(error.code)
-}
-
-/** Blobs for one task, in memory of their own that can be sent; offsets are those in `bytes`. */
-interface Group {
-  readonly bytes: Uint8Array<ArrayBuffer>
-  readonly blobs: readonly PackedBlob[]
-  readonly places: readonly (readonly Place[])[]
-}
-
-/** Cuts a part into groups of bounded size, so that threads share it and not too many files are open at once. */
-function* groupsOf(part: PackPart, places: readonly (readonly Place[])[]): Generator<Group> {
-  let first = 0
-  for (let i = 0; i < part.blobs.length; i++) {
-    const start = part.blobs[first]?.offset ?? 0
-    const next = part.blobs[i + 1]
-    const isFull =
-      next === undefined ||
-      i + 1 - first >= GROUP_BLOBS ||
-      next.offset + next.length - start > GROUP_BYTES ||
-      next.offset < start
-    if (!isFull) continue
-    const blobs = part.blobs.slice(first, i + 1).map((blob) => ({ ...blob, offset: blob.offset - start }))
-    const end = Math.max(...blobs.map((blob) => blob.offset + blob.length))
-    const bytes = Uint8Array.from(part.bytes.subarray(start - part.start, start - part.start + end))
-    yield { bytes, blobs, places: places.slice(first, i + 1) }
-    first = i + 1
-  }
 }
 
 /** As a thread threw it. */

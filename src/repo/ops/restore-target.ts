@@ -27,6 +27,7 @@ export class RestoreTarget {
   readonly root: string
   readonly #allowDelete: boolean
   readonly #folders = new Set<string>()
+  readonly #newFolders = new Set<string>()
 
   /** @param allowDelete whether a folder with content may be removed where a file is to go (`--delete`) */
   constructor(root: string, allowDelete: boolean) {
@@ -54,6 +55,7 @@ export class RestoreTarget {
     if (stats?.isDirectory() !== true) {
       if (stats !== undefined) unlinkSync(nativePath(path))
       mkdirSync(nativePath(path), { mode: FOLDER_MODE })
+      this.#newFolders.add(location)
     }
     this.#remember(location)
   }
@@ -68,6 +70,11 @@ export class RestoreTarget {
     if (location === '/') return statSync(nativePath(this.root), { bigint: true, throwIfNoEntry: false })
     if (!this.#isRealFolder(dirname(location))) return undefined
     return lstatSync(nativePath(this.pathOf(location)), { bigint: true, throwIfNoEntry: false })
+  }
+
+  /** What stood at `location` before: nothing in folders that were made here. */
+  lstatBefore(location: string): BigIntStats | undefined {
+    return this.#newFolders.has(dirname(location)) ? undefined : this.lstat(location)
   }
 
   /** Whether `location` and all above it are folders and no symlinks to folders. */
@@ -177,7 +184,7 @@ export class RestoreTarget {
 }
 
 /** Makes a new file; undefined where something stands there already. */
-function createFile(path: string | Buffer): number | undefined {
+export function createFile(path: string | Buffer): number | undefined {
   try {
     return openSync(path, CREATE_FLAGS, FILE_MODE)
   } catch (error) {

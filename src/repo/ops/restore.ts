@@ -2,73 +2,31 @@
  * Restores a snapshot into a folder (format spec §18): folders first, then the content of files pack by pack, then
  * special files, hard links and, bottom-up, metadata. Nothing outside the target is touched.
  */
-import { closeSync, fstatSync } from 'node:fs'
-import { CorruptDataError, InvalidInputError, NotFoundError, SnapshotNotFoundError } from '../../errors.ts'
+import { closeSync } from 'node:fs'
+import {
+  CorruptDataError,
+  InvalidInputError,
+  NotFoundError,
+  ResticError,
+  SnapshotNotFoundError,
+} from '../../errors.ts'
 import type { Id } from '../format/id.ts'
 import type { Node } from '../format/tree.ts'
 import type { Lock } from '../locks.ts'
 import type { Repository } from '../repository.ts'
 import { createAccountNames } from './account-names.ts'
 import { noticeWithoutLibc } from './libc-notice.ts'
-import { applyMetadata, type MetadataOptions } from './node-metadata.ts'
-import { Pacer, type ItemError } from './operation.ts'
+import { applyMetadata, ownerOf, type Metadata, type OwnerOptions } from './node-metadata.ts'
+import { Pacer } from './operation.ts'
+import { differingBlobs, type WantedBlob } from './restore-compare.ts'
 import { FileWriter } from './restore-files.ts'
-import { createSelector, createXattrSelector, type SelectOptions } from './restore-select.ts'
-import { isTargetFull, readFully, RestoreTarget, targetFullError } from './restore-target.ts'
-import { judge, type OverwriteMode, type Verdict } from './restore-verdict.ts'
+import { checkOptions, type RestoreOptions, type RestoreResult } from './restore-options.ts'
+import { RestorePlan } from './restore-plan.ts'
+import { createSelector, createXattrSelector } from './restore-select.ts'
+import { isTargetFull, RestoreTarget, targetFullError } from './restore-target.ts'
+import { judge, type Verdict } from './restore-verdict.ts'
 import { walkSnapshot, type RestoreSelector, type RestoreWalkOptions } from './restore-walk.ts'
-import { findSnapshot, type SnapshotFilter, type SnapshotRecord } from './snapshots.ts'
-
-/** One item that is done, by its path in the snapshot (`deleted`: in the target). */
-export interface RestoredItem {
-  readonly action: 'restored' | 'updated' | 'unchanged' | 'deleted'
-  readonly path: string
-  readonly isDir: boolean
-  readonly size: number
-}
-
-/** Counts include folders, links and special files. */
-export interface RestoreProgress {
-  /** As restic counts: without files whose content is skipped, which are known before anything is restored. */
-  readonly filesTotal: number
-  readonly filesRestored: number
-  readonly filesSkipped: number
-  readonly filesDeleted: number
-  readonly bytesTotal: number
-  readonly bytesRestored: number
-  readonly bytesSkipped: number
-}
-
-export interface RestoreOptions extends SelectOptions {
-  /** `latest` or a prefix, either with `:subfolder`. */
-  readonly snapshot: string
-  /** Narrows `latest`. */
-  readonly filter?: SnapshotFilter | undefined
-  readonly target: string
-  readonly overwrite?: OverwriteMode | undefined
-  /** Remove entries of restored folders that the snapshot does not have. */
-  readonly delete?: boolean | undefined
-  readonly sparse?: boolean | undefined
-  /** Read everything again afterwards and compare. */
-  readonly verify?: boolean | undefined
-  readonly dryRun?: boolean | undefined
-  readonly ownershipByName?: boolean | undefined
-  readonly signal?: AbortSignal | undefined
-  readonly onSnapshot?: ((record: SnapshotRecord, subfolder: string | undefined) => void) | undefined
-  readonly onLoadIndex?: ((done: number, total: number) => void) | undefined
-  readonly onProgress?: ((progress: RestoreProgress) => void) | undefined
-  readonly onItem?: ((item: RestoredItem) => void) | undefined
-  readonly onError?: ((error: ItemError) => void) | undefined
-  readonly onVerifyStart?: (() => void) | undefined
-}
-
-export interface RestoreResult extends RestoreProgress {
-  readonly record: SnapshotRecord
-  readonly errorCount: number
-  /** Files compared by `verify`. */
-  readonly filesVerified: number
-  readonly durationSeconds: number
-}
+import { findSnapshot } from './snapshots.ts'
 
 /**
  * Restores what is selected of one snapshot. Trouble with single items goes to `onError` and the rest goes on.
@@ -84,21 +42,6 @@ export async function restore(repository: Repository, options: RestoreOptions): 
   }
 }
 
-function checkOptions(options: RestoreOptions): void {
-  const included = has(options.includes, options.insensitiveIncludes)
-  const excluded = has(options.excludes, options.insensitiveExcludes)
-  if (included && excluded) throw new InvalidInputError('exclude and include patterns are mutually exclusive')
-  if (has(options.includeXattrs) && has(options.excludeXattrs)) {
-    throw new InvalidInputError('exclude and include xattr patterns are mutually exclusive')
-  }
-  if (options.dryRun === true && options.verify === true) {
-    throw new InvalidInputError('--dry-run and --verify are mutually exclusive')
-  }
-  if (options.delete === true && options.target === '/' && !included && !excluded) {
-    throw new InvalidInputError("'--target / --delete' must be combined with an include or exclude filter")
-  }
-}
-
 class RestoreRun {
   readonly #repository: Repository
   readonly #options: RestoreOptions
@@ -106,7 +49,13 @@ class RestoreRun {
   readonly #started = performance.now()
   readonly #target: RestoreTarget
   readonly #select: RestoreSelector
-  readonly #metadata: MetadataOptions
+  readonly #owners: OwnerOptions
+  readonly #selectXattr: (name: string) => boolean
+  readonly #plan = new RestorePlan()
+  /** What is no file's content and waits for it: links, devices, fifos, and files whose content is right. */
+  readonly #entries: PendingEntry[] = []
+  /** Folders after what is in them. */
+  readonly #folders: PendingFolder[] = []
   readonly #pacer: Pacer
   readonly #progress = {
     filesTotal: 0,
@@ -132,12 +81,12 @@ class RestoreRun {
     this.#signal = lock?.signal ?? options.signal
     this.#target = new RestoreTarget(options.target, options.delete === true)
     this.#select = createSelector(options)
-    this.#metadata = {
+    this.#owners = {
       accounts: createAccountNames(),
       ownershipByName: options.ownershipByName === true,
-      selectXattr: createXattrSelector(options),
     }
-    this.#pacer = new Pacer(this.#signal, () => this.#report())
+    this.#selectXattr = createXattrSelector(options)
+    this.#pacer = new Pacer(this.#signal, () => this.#reportProgress())
   }
 
   async run(): Promise<RestoreResult> {
@@ -161,9 +110,10 @@ class RestoreRun {
       signal,
     }
     if (this.#options.dryRun !== true) this.#target.createRoot()
-    await this.#restoreContent(tree, walk)
-    await this.#restoreRest(tree, walk)
-    this.#report()
+    await this.#planAll(tree, walk)
+    await this.#restoreContent()
+    await this.#finishAll()
+    this.#reportProgress()
     if (this.#options.verify === true) await this.#verify(tree, walk)
     const durationSeconds = (performance.now() - this.#started) / 1000
     return {
@@ -186,10 +136,9 @@ class RestoreRun {
     return tree
   }
 
-  /** First pass: folders, and which blobs go where; then the content itself. */
-  async #restoreContent(tree: Id, walk: RestoreWalkOptions): Promise<void> {
-    const writer = this.#createWriter()
-    const dryRun = this.#options.dryRun === true
+  /** Makes the folders, and finds out what goes where. */
+  async #planAll(tree: Id, walk: RestoreWalkOptions): Promise<void> {
+    const { dryRun = false, delete: deletes = false } = this.#options
     await walkSnapshot(tree, walk, {
       onError: (location, error) => this.#fail(location, error),
       enterFolder: (location) => {
@@ -197,59 +146,86 @@ class RestoreRun {
         if (!dryRun) this.#target.ensureFolder(location)
       },
       visit: (location, node) => {
-        if (node.type === 'file' && this.#firstNameOf(location, node) === undefined)
-          this.#planFile(writer, location, node)
-        else this.#progress.filesTotal += 1
+        const first = this.#firstNameOf(location, node)
+        if (node.type === 'file' && first === undefined) this.#planFile(location, node)
+        else {
+          this.#progress.filesTotal += 1
+          this.#entries.push({ location, node: { ...node, content: null }, first })
+        }
+      },
+      leaveFolder: (location, node, names) => {
+        const metadata = node === undefined ? undefined : this.#metadataOf(node)
+        this.#folders.push({ location, metadata, names: deletes ? names : undefined })
       },
     })
-    if (!dryRun) await writer.write()
   }
 
-  #createWriter(): FileWriter {
-    const writer: FileWriter = new FileWriter({
+  async #restoreContent(): Promise<void> {
+    if (this.#options.dryRun === true) return
+    const plan = this.#plan
+    const { includeXattrs, excludeXattrs, sparse } = this.#options
+    const writer = new FileWriter(plan, {
       repository: this.#repository,
       target: this.#target,
       pacer: this.#pacer,
-      sparse: this.#options.sparse === true,
+      sparse: sparse === true,
+      xattrs: { includeXattrs, excludeXattrs },
       signal: this.#signal,
       onBytes: (_file, bytes) => (this.#progress.bytesRestored += bytes),
-      onDone: (file) =>
-        this.#done(
-          writer.isUpdate(file) ? 'updated' : 'restored',
-          writer.locationOf(file),
-          writer.sizeOf(file),
-        ),
-      onError: (file, error) => this.#fail(writer.locationOf(file), error),
+      onDone: (file) => {
+        const { location, size, isUpdate } = plan.fileAt(file)
+        this.#done(isUpdate ? 'updated' : 'restored', location, size)
+      },
+      onMetadataError: (file, error) => this.#report(plan.fileAt(file).location, error),
+      onError: (file, error) => this.#fail(plan.fileAt(file).location, error),
     })
-    return writer
+    await writer.write()
   }
 
-  #planFile(writer: FileWriter, location: string, node: Node): void {
-    const verdict = this.#judge(location, node)
+  #planFile(location: string, node: Node): void {
+    const stats = this.#target.lstatBefore(location)
+    const verdict = judge(stats, node, this.#options.overwrite ?? 'always')
     if (verdict === 'skip') this.#skipped.add(location)
     if (verdict === 'skip' || verdict === 'metadata') {
-      this.#skip(location, node.size)
+      this.#skipContent(location, node, verdict)
       return
     }
     const dryRun = this.#options.dryRun === true
     const blobs = this.#blobsOf(node)
     const differing = verdict === 'write' ? blobs : this.#differingIfReadable(location, blobs)
-    if (verdict !== 'write' && differing.length === 0 && this.#sizeOf(location) === node.size) {
-      this.#skip(location, node.size)
+    if (verdict !== 'write' && differing.length === 0 && Number(stats?.size) === node.size) {
+      this.#skipContent(location, node, verdict)
       return
     }
     this.#progress.filesTotal += 1
     this.#progress.bytesTotal += node.size
-    const wanted = verdict === 'update' ? differing : blobs
+    const isUpdate = verdict === 'update'
+    const wanted = isUpdate ? differing : blobs
     if (wanted.length === 0 || dryRun) {
-      if (!dryRun) closeSync(this.#target.openFile(location, node.size).fd)
+      if (!dryRun) {
+        closeSync(this.#target.openFile(location, node.size).fd)
+        this.#setMetadata(location, this.#metadataOf(node))
+      }
       this.#progress.bytesRestored += node.size
-      this.#done(verdict === 'update' ? 'updated' : 'restored', location, node.size)
+      this.#done(isUpdate ? 'updated' : 'restored', location, node.size)
       return
     }
     this.#progress.bytesRestored += node.size - wanted.reduce((sum, blob) => sum + blob.length, 0)
-    const file = writer.add(location, node.size, verdict === 'update')
-    for (const blob of wanted) writer.addBlob(file, blob.row, blob.offset)
+    const metadata = this.#metadataOf(node)
+    const file = this.#plan.add({
+      location,
+      size: node.size,
+      isUpdate,
+      isFree: stats === undefined,
+      metadata,
+    })
+    for (const blob of wanted) this.#plan.addBlob(file, blob.row, blob.offset)
+  }
+
+  #skipContent(location: string, node: Node, verdict: Verdict): void {
+    this.#skip(location, node.size)
+    if (verdict !== 'skip' && this.#options.dryRun !== true)
+      this.#setMetadata(location, this.#metadataOf(node))
   }
 
   #skip(path: string, size: number): void {
@@ -274,39 +250,19 @@ class RestoreRun {
     })
   }
 
-  /** As `#differing`; a file that cannot be read is written anew. */
+  /** A file that cannot be read is written anew. */
   #differingIfReadable(location: string, blobs: readonly WantedBlob[]): readonly WantedBlob[] {
     try {
-      return this.#differing(location, blobs)
+      return differingBlobs(this.#target, location, { blobs, codec: this.#repository.codec })
     } catch (error) {
       if (!(error instanceof Error) || !('syscall' in error)) throw error
       return blobs
     }
   }
 
-  /** The blobs an existing file does not have where they should be. */
-  #differing(location: string, blobs: readonly WantedBlob[]): WantedBlob[] {
-    const fd = this.#target.openForReading(location)
-    try {
-      const { size } = fstatSync(fd)
-      return blobs.filter((blob) => {
-        if (blob.offset + blob.length > size) return true
-        const content = new Uint8Array(blob.length)
-        const length = readFully(fd, content, blob.offset)
-        return length < blob.length || this.#repository.codec.idOf(content) !== blob.id
-      })
-    } finally {
-      closeSync(fd)
-    }
-  }
-
   #sizeOf(location: string): number | undefined {
     const size = this.#target.lstat(location)?.size
     return size === undefined ? undefined : Number(size)
-  }
-
-  #judge(location: string, node: Node): Verdict {
-    return judge(this.#target.lstat(location), node, this.#options.overwrite ?? 'always')
   }
 
   /** Where a file with several names was met first, if that is not here. */
@@ -318,54 +274,65 @@ class RestoreRun {
     return first === location ? undefined : first
   }
 
-  /** Second pass: everything that is not content. */
-  async #restoreRest(tree: Id, walk: RestoreWalkOptions): Promise<void> {
-    const dryRun = this.#options.dryRun === true
-    await walkSnapshot(tree, walk, {
-      onError: (location, error) => {
-        // What failed in the first pass was reported there.
-        if (!this.#failed.has(location)) this.#fail(location, error)
-      },
-      visit: (location, node) => this.#finishEntry(location, node),
-      leaveFolder: (location, node, names) => {
-        if (this.#options.delete === true && names !== undefined) this.#deleteOthers(location, names)
-        if (node === undefined) return
-        if (!dryRun) {
-          this.#target.ensureFolder(location)
-          this.#applyMetadata(location, node)
-        }
-        this.#progress.filesRestored += 1
-        this.#options.onItem?.({ action: 'restored', path: location, isDir: true, size: 0 })
-      },
-    })
+  /** Everything that is not content. */
+  async #finishAll(): Promise<void> {
+    for (const entry of this.#entries) {
+      if (this.#pacer.isDue) await this.#pacer.pause()
+      this.#guard(entry.location, () => this.#finishEntry(entry))
+    }
+    for (const folder of this.#folders) {
+      if (this.#pacer.isDue) await this.#pacer.pause()
+      this.#guard(folder.location, () => this.#finishFolder(folder))
+    }
   }
 
-  #finishEntry(location: string, node: Node): void {
-    if (this.#skipped.has(location) || this.#failed.has(location)) return
-    const first = this.#firstNameOf(location, node)
-    if (node.type === 'file' && first === undefined) {
-      if (this.#options.dryRun !== true) this.#applyMetadata(location, node)
-      return
-    }
+  #finishEntry({ location, node, first }: PendingEntry): void {
     if (first !== undefined && this.#failed.has(first)) {
       this.#fail(location, new Error(`it is the same file as ${first}, which could not be restored`))
       return
     }
-    if (this.#judge(location, node) === 'skip') {
+    const stats = this.#target.lstatBefore(location)
+    if (judge(stats, node, this.#options.overwrite ?? 'always') === 'skip') {
       this.#skip(location, 0)
       return
     }
     if (this.#options.dryRun !== true) {
       if (first === undefined) this.#target.createSpecial(location, node)
       else this.#target.link(first, location)
-      this.#applyMetadata(location, node)
+      this.#setMetadata(location, this.#metadataOf(node))
     }
     this.#done('restored', location, 0)
   }
 
-  #applyMetadata(location: string, node: Node): void {
-    for (const error of applyMetadata(this.#target.pathOf(location), node, this.#metadata))
+  #finishFolder({ location, metadata, names }: PendingFolder): void {
+    if (names !== undefined) this.#deleteOthers(location, names)
+    if (metadata === undefined) return
+    if (this.#options.dryRun !== true) {
+      this.#target.ensureFolder(location)
+      this.#setMetadata(location, metadata)
+    }
+    this.#progress.filesRestored += 1
+    this.#options.onItem?.({ action: 'restored', path: location, isDir: true, size: 0 })
+  }
+
+  /** Trouble with one item is reported; the rest goes on. */
+  #guard(location: string, work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      if (!(error instanceof Error) || !(error instanceof ResticError || 'syscall' in error)) throw error
       this.#fail(location, error)
+    }
+  }
+
+  #metadataOf(node: Node): Metadata {
+    const { type, mode, atime, mtime, extendedAttributes } = node
+    return { type, mode, atime, mtime, extendedAttributes, ...ownerOf(node, this.#owners) }
+  }
+
+  #setMetadata(location: string, metadata: Metadata): void {
+    for (const error of applyMetadata(this.#target.pathOf(location), metadata, this.#selectXattr))
+      this.#report(location, error)
   }
 
   #deleteOthers(location: string, names: readonly string[]): void {
@@ -393,7 +360,8 @@ class RestoreRun {
         const size = this.#sizeOf(location)
         if (size === undefined) throw new CorruptDataError(location, 'it is not there any more')
         if (size !== node.size) throw new CorruptDataError(location, `its size is ${size}, not ${node.size}`)
-        const [wrong] = this.#differing(location, this.#blobsOf(node))
+        const blobs = this.#blobsOf(node)
+        const [wrong] = differingBlobs(this.#target, location, { blobs, codec: this.#repository.codec })
         if (wrong !== undefined)
           throw new CorruptDataError(location, `its content differs at offset ${wrong.offset}`)
         this.#filesVerified += 1
@@ -407,24 +375,32 @@ class RestoreRun {
   }
 
   #fail(location: string, error: Error): void {
+    this.#failed.add(location)
+    this.#report(location, error)
+  }
+
+  #report(location: string, error: Error): void {
     if (isTargetFull(error)) throw targetFullError(this.#target.pathOf(location), error)
     this.#errorCount += 1
-    this.#failed.add(location)
     this.#options.onError?.({ item: location, during: 'restore', error })
   }
 
-  #report(): void {
+  #reportProgress(): void {
     this.#options.onProgress?.({ ...this.#progress })
   }
 }
 
-interface WantedBlob {
-  readonly id: Id
-  readonly row: number
-  readonly offset: number
-  readonly length: number
+interface PendingEntry {
+  readonly location: string
+  readonly node: Node
+  /** The name that has the content already, where this is another one of the same file. */
+  readonly first: string | undefined
 }
 
-function has(...lists: readonly (readonly string[] | undefined)[]): boolean {
-  return lists.some((list) => (list?.length ?? 0) > 0)
+interface PendingFolder {
+  readonly location: string
+  /** None for the root of the target, and folders that are not restored themselves. */
+  readonly metadata: Metadata | undefined
+  /** What may stay in it, where all else is to be deleted. */
+  readonly names: readonly string[] | undefined
 }

@@ -1,7 +1,12 @@
-/** Thread task: decodes blobs of one pack and writes each to its places in open files. */
+/**
+ * Thread task: decodes blobs of one pack and writes each to its places. Files all of whose blobs are here are made,
+ * written and given their metadata by the thread; others are opened by whoever asks.
+ */
 import { CorruptDataError } from '../../errors.ts'
 import type { PackedBlob } from '../format/pack-header.ts'
 import type { ThreadContext } from '../thread-context.ts'
+import { CreatedFiles, isZero, type CreatedFilesOutcome, type FileToCreate } from './created-files.ts'
+import { createXattrSelector, type SelectOptions } from './restore-select.ts'
 import { writeFully } from './restore-target.ts'
 import { systemFailureOf, type SystemFailure } from './system-failure.ts'
 
@@ -12,56 +17,91 @@ export interface WriteBlobsInput {
   readonly blobs: readonly PackedBlob[]
   /** How many places each blob goes to; the places of all blobs follow in the columns below. */
   readonly placeCounts: Uint32Array
-  readonly fds: Int32Array
+  /** An open file, or `-1 - n` for number n of `files`. */
+  readonly targets: Int32Array
   readonly offsets: Float64Array
-  /** 1 where zeros need not be written: the file is new and full of them. */
+  /** 1 where zeros need not be written: the file is new and full of them. Of open files. */
   readonly skipZeros: Uint8Array
+  readonly files: readonly FileToCreate[]
+  /** Zeros are not written to `files`. */
+  readonly sparse: boolean
+  readonly xattrs: Pick<SelectOptions, 'includeXattrs' | 'excludeXattrs'>
 }
 
 export interface WriteBlobsOutput {
   /** By number of the blob. */
   readonly damaged: ReadonlyMap<number, string>
-  /** By number of the place. */
+  /** By number of the place, in open files. */
   readonly failures: ReadonlyMap<number, SystemFailure>
+  readonly files: CreatedFilesOutcome
 }
 
 export function writeBlobs(context: ThreadContext, input: WriteBlobsInput): WriteBlobsOutput {
+  const created = new CreatedFiles(input.files, {
+    sparse: input.sparse,
+    selectXattr: createXattrSelector(input.xattrs),
+  })
+  try {
+    const { damaged, failures } = writeAll(context, input, created)
+    return { damaged, failures, files: created.outcome }
+  } finally {
+    created.close()
+  }
+}
+
+function writeAll(
+  context: ThreadContext,
+  input: WriteBlobsInput,
+  created: CreatedFiles,
+): Pick<WriteBlobsOutput, 'damaged' | 'failures'> {
   const damaged = new Map<number, string>()
   const failures = new Map<number, SystemFailure>()
   let place = 0
   for (const [i, blob] of input.blobs.entries()) {
     const end = place + (input.placeCounts[i] ?? 0)
-    try {
-      const sealed = input.bytes.subarray(blob.offset, blob.offset + blob.length)
-      const plaintext = context.codec.decodeToScratch(blob, sealed)
-      const isZeros = input.skipZeros.subarray(place, end).includes(1) && isZero(plaintext)
-      for (; place < end; place++) {
-        if (isZeros && input.skipZeros[place] === 1) continue
+    const plaintext = decode(context, input, blob, (reason) => damaged.set(i, reason))
+    const isSkipped =
+      plaintext !== undefined && input.skipZeros.subarray(place, end).includes(1) && isZero(plaintext)
+    for (; place < end; place++) {
+      const target = input.targets[place] ?? 0
+      if (plaintext === undefined) {
+        if (target < 0) created.giveUp(-1 - target)
+      } else if (target < 0) {
+        created.write(-1 - target, input.offsets[place] ?? 0, plaintext)
+      } else if (!isSkipped || input.skipZeros[place] !== 1) {
         writePlace(input, place, plaintext, failures)
       }
-    } catch (error) {
-      if (!(error instanceof CorruptDataError)) throw error
-      damaged.set(i, error.message)
     }
-    place = end
   }
   return { damaged, failures }
 }
 
+/** The plaintext, good until the next is decoded. */
+function decode(
+  context: ThreadContext,
+  { bytes }: WriteBlobsInput,
+  blob: PackedBlob,
+  onDamage: (reason: string) => void,
+): Uint8Array | undefined {
+  try {
+    return context.codec.decodeToScratch(blob, bytes.subarray(blob.offset, blob.offset + blob.length))
+  } catch (error) {
+    if (!(error instanceof CorruptDataError)) throw error
+    onDamage(error.message)
+    return undefined
+  }
+}
+
 // oxlint-disable-next-line max-params -- called for every place: an object each would be garbage
 function writePlace(
-  { fds, offsets }: WriteBlobsInput,
+  { targets, offsets }: WriteBlobsInput,
   place: number,
   plaintext: Uint8Array,
   failures: Map<number, SystemFailure>,
 ): void {
   try {
-    writeFully(fds[place] ?? -1, plaintext, offsets[place] ?? 0)
+    writeFully(targets[place] ?? -1, plaintext, offsets[place] ?? 0)
   } catch (error) {
     failures.set(place, systemFailureOf(error))
   }
-}
-
-function isZero(bytes: Uint8Array): boolean {
-  return bytes.every((byte) => byte === 0)
 }

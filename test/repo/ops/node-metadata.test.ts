@@ -7,7 +7,7 @@ import { goModeFromUnix } from '../../../src/repo/format/file-mode.ts'
 import type { Node } from '../../../src/repo/format/tree.ts'
 import { createAccountNames } from '../../../src/repo/ops/account-names.ts'
 import { loadLibc } from '../../../src/repo/ops/libc.ts'
-import { applyMetadata, type MetadataOptions } from '../../../src/repo/ops/node-metadata.ts'
+import { applyMetadata, ownerOf, type OwnerOptions } from '../../../src/repo/ops/node-metadata.ts'
 import { sampleNode } from '../../support/sample-data.ts'
 import { asNobody, isRoot, NOBODY } from '../../support/users.ts'
 
@@ -30,14 +30,15 @@ beforeEach(() => {
 afterEach(() => vi.mocked(loadLibc).mockReset())
 afterAll(() => rmSync(work, { recursive: true }))
 
-function apply(fields: Partial<Node>, options: Partial<MetadataOptions> = {}, at: string = path): Error[] {
+interface ApplyOptions extends OwnerOptions {
+  readonly selectXattr: (name: string) => boolean
+}
+
+function apply(fields: Partial<Node>, options: Partial<ApplyOptions> = {}, at: string = path): Error[] {
   const own = { uid: process.geteuid!(), gid: process.getegid!() }
-  return applyMetadata(at, sampleNode({ name: 'x', type: 'file', ...TIMES, ...own, ...fields }), {
-    accounts: createAccountNames(),
-    ownershipByName: false,
-    selectXattr: () => true,
-    ...options,
-  })
+  const node = sampleNode({ name: 'x', type: 'file', ...TIMES, ...own, ...fields })
+  const owner = ownerOf(node, { accounts: createAccountNames(), ownershipByName: false, ...options })
+  return applyMetadata(at, { ...node, ...owner }, options.selectXattr ?? ((): boolean => true))
 }
 
 function mode(at: string = path): string {

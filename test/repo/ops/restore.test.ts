@@ -11,12 +11,8 @@ import { InvalidInputError, SnapshotNotFoundError } from '../../../src/errors.ts
 import { backup } from '../../../src/repo/ops/backup.ts'
 import { loadLibc } from '../../../src/repo/ops/libc.ts'
 import type { ItemError } from '../../../src/repo/ops/operation.ts'
-import {
-  restore,
-  type RestoredItem,
-  type RestoreOptions,
-  type RestoreResult,
-} from '../../../src/repo/ops/restore.ts'
+import { restore } from '../../../src/repo/ops/restore.ts'
+import type { RestoredItem, RestoreOptions, RestoreResult } from '../../../src/repo/ops/restore-options.ts'
 import type { Notice, Repository } from '../../../src/repo/repository.ts'
 import { randomBytes } from '../../support/many-files.ts'
 import { makeWorkFolder } from '../../support/repositories.ts'

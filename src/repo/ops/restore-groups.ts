@@ -1,0 +1,36 @@
+/** Cuts what is read of a pack into pieces of work for threads. */
+import type { PackedBlob } from '../format/pack-header.ts'
+import type { PackPart } from '../pack-reader.ts'
+import type { Place } from './restore-plan.ts'
+
+/** What one task of a thread gets, at most … */
+const GROUP_BLOBS = 128
+/** … in stored bytes, where it is not a single larger blob. */
+const GROUP_BYTES = 2 << 20
+
+/** Blobs for one task, in memory of their own that can be sent; offsets are those in `bytes`. */
+export interface Group {
+  readonly bytes: Uint8Array<ArrayBuffer>
+  readonly blobs: readonly PackedBlob[]
+  readonly places: readonly (readonly Place[])[]
+}
+
+/** Cuts a part into groups of bounded size, so that threads share it and not too many files are open at once. */
+export function* groupsOf(part: PackPart, places: readonly (readonly Place[])[]): Generator<Group> {
+  let first = 0
+  for (let i = 0; i < part.blobs.length; i++) {
+    const start = part.blobs[first]?.offset ?? 0
+    const next = part.blobs[i + 1]
+    const isFull =
+      next === undefined ||
+      i + 1 - first >= GROUP_BLOBS ||
+      next.offset + next.length - start > GROUP_BYTES ||
+      next.offset < start
+    if (!isFull) continue
+    const blobs = part.blobs.slice(first, i + 1).map((blob) => ({ ...blob, offset: blob.offset - start }))
+    const end = Math.max(...blobs.map((blob) => blob.offset + blob.length))
+    const bytes = Uint8Array.from(part.bytes.subarray(start - part.start, start - part.start + end))
+    yield { bytes, blobs, places: places.slice(first, i + 1) }
+    first = i + 1
+  }
+}
