@@ -83,7 +83,15 @@ export interface CreateOptions extends RepositorySettings {
 /** A pack's blobs and bytes on their way into the store. */
 export interface WriteProgress {
   readonly onStored?: ((bytes: number) => void) | undefined
+  /** Told of every pack before it is stored. */
+  readonly onPack?: ((pack: FinishedPack) => void) | undefined
   readonly signal?: AbortSignal | undefined
+}
+
+interface Writing {
+  readonly blobs: BlobWriter
+  readonly packs: PackStore
+  readonly onPack: WriteProgress['onPack']
 }
 
 export class Repository {
@@ -97,7 +105,7 @@ export class Repository {
   #treeWindows: TreeWindows
   #index = new BlobIndex()
   #indexLoaded = false
-  #writer: { readonly blobs: BlobWriter; readonly packs: PackStore } | undefined
+  #writer: Writing | undefined
 
   private constructor(backend: Backend, config: Config, key: OpenedKey, settings: RepositorySettings) {
     this.backend = backend
@@ -303,7 +311,7 @@ export class Repository {
       isKnown: (type, id) => this.#index.has(type, id),
       onPack: (pack) => void this.storePack(pack),
     })
-    this.#writer = { blobs, packs }
+    this.#writer = { blobs, packs, onPack: progress.onPack }
   }
 
   /**
@@ -311,7 +319,8 @@ export class Repository {
    * @returns resolves when its bytes are not needed any more; what went wrong, `storing` and `flush` tell
    */
   storePack(pack: FinishedPack): Promise<void> {
-    const { packs } = this.#writing()
+    const { packs, onPack } = this.#writing()
+    onPack?.(pack)
     this.#index.addPack(pack.id, pack.blobs)
     return packs.submit(pack)
   }
@@ -383,7 +392,7 @@ export class Repository {
     return this.backend.close()
   }
 
-  #writing(): { readonly blobs: BlobWriter; readonly packs: PackStore } {
+  #writing(): Writing {
     if (this.#writer === undefined) throw new Error('blobs can only be saved between startWriting and flush')
     return this.#writer
   }

@@ -3,9 +3,10 @@ import { nativeCrypto } from '../crypto/native.ts'
 import { portableCrypto } from '../crypto/portable.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import type { SealKey } from '../crypto/seal.ts'
-import { BlobWriter } from './blob-writer.ts'
+import { BlobWriter, type SavedBlob } from './blob-writer.ts'
 import { Codec } from './codec.ts'
 import type { CompressionMode } from './compression.ts'
+import type { BlobType } from './format/pack-header.ts'
 import type { SharedClaims } from './id-claims.ts'
 import { KnownBlobs, type SharedKnownBlobs } from './known-blobs.ts'
 import type { FinishedPack } from './pack-builder.ts'
@@ -27,24 +28,50 @@ export interface ThreadSetup {
   readonly threadCount: number
   /** For operations that save new data. */
   readonly known?: SharedKnownBlobs | undefined
+  /** More repositories that get whatever is saved. */
+  readonly mirrors?: readonly MirrorSetup[] | undefined
+}
+
+export interface MirrorSetup {
+  readonly key: SealKey
+  readonly version: 1 | 2
+  readonly known: SharedKnownBlobs
+}
+
+/** Claims of one of the repositories, 0 for the first: another table where the last one fills up. */
+export interface ClaimsGrowth {
+  readonly member: number
+  readonly table: SharedClaims
+}
+
+/** What saving to one repository takes. */
+interface Member {
+  readonly codec: Codec
+  readonly known: KnownBlobs | undefined
+  writer?: BlobWriter
 }
 
 export class ThreadContext {
   readonly codec: Codec
   #sourceCodec: Codec | undefined
   readonly #setup: ThreadSetup
-  readonly #onPack: (pack: FinishedPack) => void
-  readonly #known: KnownBlobs | undefined
+  readonly #onPack: (pack: FinishedPack, member: number) => void
+  readonly #members: readonly [Member, ...Member[]]
   /** Of packs that are stored. */
   readonly #buffers: Uint8Array[] = []
-  #writer: BlobWriter | undefined
   #scratch = new Uint8Array(0)
 
-  constructor(setup: ThreadSetup, onPack: (pack: FinishedPack) => void) {
+  /** @param onPack told which repository the pack is for: 0 for the first, 1 for the first mirror … */
+  constructor(setup: ThreadSetup, onPack: (pack: FinishedPack, member: number) => void) {
     this.#setup = setup
     this.#onPack = onPack
-    this.#known = setup.known === undefined ? undefined : new KnownBlobs(setup.known)
     this.codec = codecOf(setup, setup)
+    const known = setup.known === undefined ? undefined : new KnownBlobs(setup.known)
+    const mirrors = (setup.mirrors ?? []).map((mirror) => ({
+      codec: codecOf(setup, mirror),
+      known: new KnownBlobs(mirror.known),
+    }))
+    this.#members = [{ codec: this.codec, known }, ...mirrors]
   }
 
   /** Decodes what another repository stored. */
@@ -55,20 +82,33 @@ export class ThreadContext {
 
   /** Saves to packs of this thread. */
   get writer(): BlobWriter {
-    this.#writer ??= new BlobWriter({
-      codec: this.codec,
-      packSizeBytes: this.#setup.packSizeBytes,
-      isKnown: (type, id) => type === 'data' && this.#known?.isKnownOrClaim(id) === true,
-      onPack: this.#onPack,
-      ...(this.#setup.threadCount > 1 ? { openPacks: 1 } : {}),
-      takeBuffer: () => this.#buffers.pop() ?? new Uint8Array(this.#setup.packSizeBytes + PACK_ROOM_BYTES),
-    })
-    return this.#writer
+    return this.#writerOf(this.#members[0], 0)
+  }
+
+  /** Saves a blob to every repository that lacks it. @returns what it came to in the first */
+  save(type: BlobType, plaintext: Uint8Array): SavedBlob {
+    const saved = this.writer.save(type, plaintext)
+    for (const [number, member] of this.#members.entries())
+      if (number > 0) this.#writerOf(member, number).save(type, plaintext, saved.id)
+    return saved
   }
 
   /** Hands out the packs that are not full. */
   finishPacks(): void {
-    this.#writer?.finish()
+    for (const { writer } of this.#members) writer?.finish()
+  }
+
+  #writerOf(member: Member, number: number): BlobWriter {
+    const { known, codec } = member
+    member.writer ??= new BlobWriter({
+      codec,
+      packSizeBytes: this.#setup.packSizeBytes,
+      isKnown: (type, id) => type === 'data' && known?.isKnownOrClaim(id) === true,
+      onPack: (pack) => this.#onPack(pack, number),
+      ...(this.#setup.threadCount > 1 ? { openPacks: 1 } : {}),
+      takeBuffer: () => this.#buffers.pop() ?? new Uint8Array(this.#setup.packSizeBytes + PACK_ROOM_BYTES),
+    })
+    return member.writer
   }
 
   /** Takes a pack's memory back for the next one. */
@@ -76,12 +116,15 @@ export class ThreadContext {
     this.#buffers.push(buffer)
   }
 
-  growClaims(): SharedClaims | undefined {
-    return this.#known?.grow()
+  growClaims(): readonly ClaimsGrowth[] {
+    return this.#members.flatMap(({ known }, member) => {
+      const table = known?.grow()
+      return table === undefined ? [] : [{ member, table }]
+    })
   }
 
-  addClaims(table: SharedClaims): void {
-    this.#known?.addClaims(table)
+  addClaims({ member, table }: ClaimsGrowth): void {
+    this.#members[member]?.known?.addClaims(table)
   }
 
   /** Memory for one task at a time, `length` bytes or more. */

@@ -4,9 +4,8 @@
  */
 import { Worker } from 'node:worker_threads'
 import { AbortedError, WorkerError } from '../errors.ts'
-import type { SharedClaims } from './id-claims.ts'
 import type { FinishedPack } from './pack-builder.ts'
-import { ThreadContext, type ThreadSetup } from './thread-context.ts'
+import { ThreadContext, type ClaimsGrowth, type ThreadSetup } from './thread-context.ts'
 
 // oxlint-disable-next-line typescript/no-explicit-any -- what each task takes is its own affair; `run` ties them together
 export type TaskTable = Readonly<Record<string, (context: ThreadContext, input: any) => unknown>>
@@ -18,21 +17,24 @@ export interface WorkerPoolOptions<Tasks extends TaskTable> {
   readonly entry: URL | undefined
   readonly tasks: Tasks
   readonly setup: Omit<ThreadSetup, 'threadCount'>
-  /** What it gives resolves when the pack's memory is not needed any more. */
-  readonly onPack?: ((pack: FinishedPack) => Promise<void>) | undefined
+  /**
+   * What it gives resolves when the pack's memory is not needed any more. `member` is the repository it is for: 0, or
+   * the number of a mirror, from 1.
+   */
+  readonly onPack?: ((pack: FinishedPack, member: number) => Promise<void>) | undefined
 }
 
 /** To a worker. */
 export type WorkerRequest =
   | { readonly kind: 'task'; readonly number: number; readonly name: string; readonly input: unknown }
-  | { readonly kind: 'claims'; readonly table: SharedClaims }
+  | { readonly kind: 'claims'; readonly growth: ClaimsGrowth }
   | { readonly kind: 'buffer'; readonly buffer: ArrayBuffer }
 
 /** From a worker. */
 export type WorkerReply =
   | { readonly kind: 'result'; readonly number: number; readonly output: unknown }
   | { readonly kind: 'failure'; readonly number: number; readonly error: Error }
-  | { readonly kind: 'pack'; readonly pack: FinishedPack }
+  | { readonly kind: 'pack'; readonly pack: FinishedPack; readonly member: number }
 
 /** Tasks given to one worker before others have to wait: one to work on, one to go on with. */
 const QUEUE_LENGTH = 2
@@ -65,7 +67,7 @@ export class WorkerPool<Tasks extends TaskTable> {
     const { entry, count } = options
     const threadCount = entry === undefined ? 0 : count
     const setup = { ...options.setup, threadCount }
-    this.#context = new ThreadContext(setup, (pack) => void options.onPack?.(pack))
+    this.#context = new ThreadContext(setup, (pack, member) => void options.onPack?.(pack, member))
     if (entry !== undefined) for (let i = 0; i < count; i++) this.#start(entry, setup)
   }
 
@@ -167,7 +169,7 @@ export class WorkerPool<Tasks extends TaskTable> {
   #receive(thread: Thread, reply: WorkerReply): void {
     if (this.#failure !== undefined) return
     if (reply.kind === 'pack') {
-      void this.#storePack(thread, reply.pack)
+      void this.#storePack(thread, reply)
       return
     }
     const waiting = this.#waiting.get(reply.number)
@@ -181,9 +183,12 @@ export class WorkerPool<Tasks extends TaskTable> {
   }
 
   /** The thread gets the pack's memory back: packs of a long run need no more of it than are on their way at once. */
-  async #storePack(thread: Thread, pack: FinishedPack): Promise<void> {
+  async #storePack(
+    thread: Thread,
+    { pack, member }: { readonly pack: FinishedPack; readonly member: number },
+  ): Promise<void> {
     try {
-      await this.#options.onPack?.(pack)
+      await this.#options.onPack?.(pack, member)
     } catch (error) {
       this.#fail(error instanceof Error ? error : new Error(String(error)))
     }
@@ -194,10 +199,10 @@ export class WorkerPool<Tasks extends TaskTable> {
   }
 
   #growClaims(): void {
-    const table = this.#context.growClaims()
-    if (table === undefined) return
-    const request: WorkerRequest = { kind: 'claims', table }
-    for (const { worker } of this.#threads) worker.postMessage(request, [])
+    for (const growth of this.#context.growClaims()) {
+      const request: WorkerRequest = { kind: 'claims', growth }
+      for (const { worker } of this.#threads) worker.postMessage(request, [])
+    }
   }
 
   #fail(error: Error): void {

@@ -12,12 +12,12 @@ export function serveTasks(tasks: TaskTable): void {
     port.postMessage(reply, transfer as ArrayBuffer[])
   }
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what the pool sends
-  const context = new ThreadContext(workerData as ThreadSetup, (pack) =>
-    send({ kind: 'pack', pack }, [pack.bytes.buffer]),
+  const context = new ThreadContext(workerData as ThreadSetup, (pack, member) =>
+    send({ kind: 'pack', pack, member }, [pack.bytes.buffer]),
   )
   port.on('message', (request: WorkerRequest) => {
     if (request.kind === 'claims') {
-      context.addClaims(request.table)
+      context.addClaims(request.growth)
       return
     }
     if (request.kind === 'buffer') {

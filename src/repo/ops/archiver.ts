@@ -9,8 +9,8 @@ import { AbortedError, LockLostError, ResticError, SourceError, throwIfAborted }
 import type { Id } from '../format/id.ts'
 import { sameInstant } from '../format/time.ts'
 import { encodeTree, type Node } from '../format/tree.ts'
-import type { Repository } from '../repository.ts'
 import type { BackupFilter } from './backup-excludes.ts'
+import type { BackupGroup } from './backup-group.ts'
 import type { BackupSource, SourceFile, SourceStat } from './backup-source.ts'
 import {
   actionFor,
@@ -37,7 +37,7 @@ export interface ArchivedItem extends ItemStatistics {
 }
 
 export interface ArchiverOptions {
-  readonly repository: Repository
+  readonly group: BackupGroup
   readonly source: BackupSource
   readonly filter: BackupFilter
   readonly pacer: Pacer
@@ -219,19 +219,16 @@ export class Archiver {
   ): Promise<Outcome> {
     const started = performance.now()
     const { previous, stat } = known
-    const { source, repository, saver, onStartFile } = this.#options
+    const { source, group, saver, onStartFile } = this.#options
     if (previous !== undefined && this.#isUnchanged(stat, previous)) {
       const content = previous.content ?? []
-      if (content.every((id) => repository.hasBlob('data', id))) {
+      if (content.every((id) => group.hasBlob('data', id))) {
         const node: Node = { ...this.#toNode(target, name, stat, false), content, size: previous.size }
         this.#options.onBytes(previous.size)
         this.#trackAs(path, node, 'unchanged', { started, item: emptyItemStatistics() })
         return node
       }
-      const lost = new SourceError(
-        `parts of ${target} not found in the repository index; storing the file again`,
-      )
-      this.#options.onError({ item: source.absolute(target), during: 'archival', error: lost })
+      this.#reportLost(target, content)
     }
     onStartFile(path)
     const finish = (node: Node, { content, size, item }: SavedContent): Node => {
@@ -250,6 +247,17 @@ export class Archiver {
       return finish(node, content)
     })
     return new Deferred(saving)
+  }
+
+  /** A repository that merely joined later than others has lost nothing. */
+  #reportLost(target: string, content: readonly Id[]): void {
+    const { source, group, onError } = this.#options
+    const { repository } = group.leader
+    if (content.every((id) => repository.hasBlob('data', id))) return
+    const error = new SourceError(
+      `parts of ${target} not found in the repository index; storing the file again`,
+    )
+    onError({ item: source.absolute(target), during: 'archival', error })
   }
 
   /** A large file, or one that other threads cannot open. */
@@ -319,7 +327,7 @@ export class Archiver {
   /** Beside threads several files may be read here at once, but few ever are: those that changed under our eyes. */
   #chunkBuffer(): ChunkBuffer {
     const create = (): ChunkBuffer =>
-      new ChunkBuffer(new Chunker(this.#options.repository.config.chunkerPolynomial))
+      new ChunkBuffer(new Chunker(this.#options.group.leader.repository.config.chunkerPolynomial))
     if (this.#options.saver !== undefined) return create()
     this.#chunks ??= create()
     return this.#chunks
@@ -350,13 +358,14 @@ export class Archiver {
     type: 'data' | 'tree',
     bytes: Uint8Array,
   ): Promise<{ id: Id; isNew: boolean; packedLength: number }> {
-    const { repository, dryRun } = this.#options
-    if (!dryRun) return repository.saveBlob(type, bytes)
-    const id = repository.codec.idOf(bytes)
-    const isNew = !repository.hasBlob(type, id) && !this.#imagined.has(type + id)
+    const { group, dryRun } = this.#options
+    if (!dryRun) return group.saveBlob(type, bytes)
+    const { codec } = group.leader.repository
+    const id = codec.idOf(bytes)
+    const isNew = !group.hasBlob(type, id) && !this.#imagined.has(type + id)
     if (!isNew) return { id, isNew, packedLength: 0 }
     this.#imagined.add(type + id)
-    return { id, isNew, packedLength: repository.codec.measureBlob(type, id, bytes) }
+    return { id, isNew, packedLength: codec.measureBlob(type, id, bytes) }
   }
 
   #isUnchanged(stat: SourceStat, previous: Node): boolean {
@@ -418,7 +427,7 @@ export class Archiver {
   async #loadParent(path: string, id: Id | undefined): Promise<PreviousTree> {
     if (id === undefined) return NO_TREE
     try {
-      return new LoadedTree(await this.#options.repository.loadTree(id, this.#options.signal))
+      return new LoadedTree(await this.#options.group.loadTree(id, this.#options.signal))
     } catch (error) {
       if (!(error instanceof ResticError) || error instanceof AbortedError) throw error
       const text = `tree ${id} could not be loaded; the repository could be damaged: ${error.message}`

@@ -1,5 +1,5 @@
 /**
- * Makes a snapshot. What is written becomes reachable in an order that survives a kill at any point: packs, index
+ * Makes a snapshot, in one repository or the same in several. What is written becomes reachable in an order that survives a kill at any point: packs, index
  * files, the snapshot, and last the lock goes (format spec §12.5).
  */
 import { hostname } from 'node:os'
@@ -11,6 +11,7 @@ import { currentUser } from '../keys.ts'
 import type { Repository } from '../repository.ts'
 import { Archiver, type ArchivedItem } from './archiver.ts'
 import { createBackupFilter, type ExcludeOptions } from './backup-excludes.ts'
+import { BackupGroup, type AddedToRepository, type BackupMember } from './backup-group.ts'
 import { findParent } from './backup-parent.ts'
 import { scanTargets, type ScanTotals } from './backup-scan.ts'
 import { StreamSource, type BackupSource } from './backup-source.ts'
@@ -67,12 +68,22 @@ export interface BackupOptions extends ExcludeOptions {
   /** What the snapshot says made it. */
   readonly programVersion?: string | undefined
   readonly signal?: AbortSignal | undefined
+  /** With several repositories: one is left behind, the others go on. */
+  readonly onRepositoryFailure?: ((repository: Repository, error: Error) => void) | undefined
   readonly onError?: ((error: ItemError) => void) | undefined
   readonly onItem?: ((item: ArchivedItem) => void) | undefined
   readonly onProgress?: ((progress: BackupProgress) => void) | undefined
   readonly onParent?: ((parent: SnapshotRecord | undefined) => void) | undefined
   readonly onLoadIndex?: ((done: number, total: number) => void) | undefined
   readonly onScanFinished?: ((totals: ScanTotals, seconds: number) => void) | undefined
+}
+
+/** What a backup came to in one of several repositories. */
+export interface RepositoryBackup {
+  readonly repository: Repository
+  /** Undefined where it failed. */
+  readonly result: BackupResult | undefined
+  readonly error: Error | undefined
 }
 
 export interface BackupResult {
@@ -95,19 +106,37 @@ const PROGRAM_VERSION = 'restic-ts'
  * @throws SourceError where nothing can be saved; RepositoryLockedError, BackendError, AbortedError, LockLostError
  */
 export async function backup(repository: Repository, options: BackupOptions): Promise<BackupResult> {
-  // A dry run writes nothing, so it needs nobody to keep away.
-  if (options.dryRun === true) return new BackupRun(repository, options, options.signal).run()
-  const lock = await repository.lock(false, options.signal)
+  const [made] = await backupToAll([repository], options)
+  if (made?.result === undefined) throw made?.error ?? new RangeError('no result')
+  return made.result
+}
+
+/**
+ * Backs up to several repositories at once: the source is read and cut once, and each repository gets a snapshot of its
+ * own. Changes are found by the first one's parent snapshot, and its parameters cut large files; one that fails is left
+ * behind.
+ * @returns what it came to in each repository, in the order given
+ * @throws SourceError where nothing can be saved; AbortedError; the first failure where no repository is left
+ */
+export async function backupToAll(
+  repositories: readonly Repository[],
+  options: BackupOptions,
+): Promise<readonly RepositoryBackup[]> {
+  const group = new BackupGroup(repositories, {
+    signal: options.signal,
+    onFailure: options.onRepositoryFailure,
+  })
   try {
-    return await new BackupRun(repository, options, lock.signal).run()
+    // A dry run writes nothing, so it needs nobody to keep away.
+    if (options.dryRun !== true) await group.lock()
+    return await new BackupRun(group, options).run()
   } finally {
-    await repository.abandonWriting()
-    await lock.release()
+    await group.release()
   }
 }
 
 class BackupRun {
-  readonly #repository: Repository
+  readonly #group: BackupGroup
   readonly #options: BackupOptions
   readonly #signal: AbortSignal | undefined
   readonly #started = new Date()
@@ -121,28 +150,26 @@ class BackupRun {
   #totals: ScanTotals | undefined
   #scanFinished = false
 
-  constructor(repository: Repository, options: BackupOptions, signal: AbortSignal | undefined) {
-    this.#repository = repository
+  constructor(group: BackupGroup, options: BackupOptions) {
+    this.#group = group
     this.#options = options
-    this.#signal = signal
+    this.#signal = group.signal
     this.#time = timeFromDate(options.time ?? this.#started)
     this.#hostname = options.hostname ?? hostname()
     this.#source = this.#createSource()
   }
 
-  async run(): Promise<BackupResult> {
+  async run(): Promise<RepositoryBackup[]> {
     const { input, paths = [] } = this.#options
+    const group = this.#group
     const targets = input === undefined ? paths : [`/${input.filename}`]
     if (targets.length === 0) throw new SourceError('nothing to backup, please specify source files/dirs')
     if (input === undefined)
-      noticeWithoutLibc(this.#repository.settings, 'extended attributes and ACLs are not saved')
-    // Snapshots before the index: blobs of any snapshot seen are then in the index as well.
-    const parent = await this.#findParent(targets)
+      noticeWithoutLibc(group.leader.repository.settings, 'extended attributes and ACLs are not saved')
+    await group.forEach((member) => this.#prepare(member, targets))
+    const { parent } = group.leader
     this.#options.onParent?.(parent)
-    // What an earlier operation knew may be out of date: another process can have pruned since.
-    this.#repository.discardIndex()
-    await this.#repository.loadIndex({ signal: this.#signal, onProgress: this.#options.onLoadIndex })
-
+    this.#noticeOtherParameters()
     const list = (path: string): string[] => this.#source.listNames(path)
     const tree = buildTargetTree(resolveTargets(targets, list), list)
     const dryRun = this.#options.dryRun === true
@@ -150,17 +177,12 @@ class BackupRun {
       dryRun || input !== undefined
         ? undefined
         : new ContentSaver({
-            repository: this.#repository,
+            group,
             readConcurrency: this.#options.readConcurrency,
             signal: this.#signal,
           })
     const archiver = this.#createArchiver(targets, saver)
-    if (!dryRun) {
-      this.#repository.startWriting({
-        signal: this.#signal,
-        onStored: (bytes) => (this.#bytesStored += bytes),
-      })
-    }
+    if (!dryRun) group.startWriting((bytes) => (this.#bytesStored += bytes))
     let root: Id
     try {
       root = await this.#archive(archiver, tree, parent)
@@ -170,8 +192,43 @@ class BackupRun {
     // A stream is all or nothing: half a dump must not pass for a backup.
     if (input !== undefined && this.#errorCount > 0)
       throw new SourceError('the stream could not be read, no snapshot was made')
-    if (!dryRun) await this.#repository.flush()
-    return this.#finish(root, parent, archiver.statistics, targets)
+    const results = new Map<BackupMember, BackupResult>()
+    const { leader } = group
+    await group.forEach(async (member) => {
+      if (!dryRun) await member.repository.flush()
+      const statistics =
+        member === leader ? archiver.statistics : withAdded(archiver.statistics, member.added)
+      results.set(member, await this.#finish(member, root, statistics, targets))
+    })
+    return group.members.map((member) => ({
+      repository: member.repository,
+      result: results.get(member),
+      error: member.failure,
+    }))
+  }
+
+  async #prepare(member: BackupMember, targets: readonly string[]): Promise<void> {
+    const { repository } = member
+    const signal = member.lock?.signal ?? this.#signal
+    // Snapshots before the index: blobs of any snapshot seen are then in the index as well.
+    member.parent = await this.#findParent(member, targets)
+    // What an earlier operation knew may be out of date: another process can have pruned since.
+    repository.discardIndex()
+    await repository.loadIndex({ signal, onProgress: this.#options.onLoadIndex })
+  }
+
+  #noticeOtherParameters(): void {
+    const { leader, members } = this.#group
+    for (const { repository, failure } of members) {
+      const isAlike = repository.config.chunkerPolynomial === leader.repository.config.chunkerPolynomial
+      if (isAlike || failure !== undefined) continue
+      repository.settings.onNotice?.({
+        kind: 'warning',
+        message:
+          `${repository.location} cuts files in other places than ${leader.repository.location}: large files it has ` +
+          'from elsewhere are stored there again (see init --copy-chunker-params)',
+      })
+    }
   }
 
   /** Archives with the scan beside it; whichever fails first stops the other. */
@@ -199,7 +256,7 @@ class BackupRun {
     const { onProgress } = this.#options
     const pacer = new Pacer(this.#signal, () => onProgress && this.#report(archiver))
     const archiver: Archiver = new Archiver({
-      repository: this.#repository,
+      group: this.#group,
       source: this.#source,
       filter: this.#createFilter(targets),
       pacer,
@@ -223,7 +280,7 @@ class BackupRun {
   #createFilter(targets: readonly string[]): ReturnType<typeof createBackupFilter> {
     const absolute = targets.map((target) => this.#source.absolute(cleanPath(target)))
     return createBackupFilter(this.#source, absolute, this.#options, (message) => {
-      this.#repository.settings.onNotice?.({ kind: 'warning', message })
+      this.#group.leader.repository.settings.onNotice?.({ kind: 'warning', message })
     })
   }
 
@@ -261,17 +318,21 @@ class BackupRun {
     })
   }
 
-  async #findParent(targets: readonly string[]): Promise<SnapshotRecord | undefined> {
+  async #findParent(
+    { repository }: BackupMember,
+    targets: readonly string[],
+  ): Promise<SnapshotRecord | undefined> {
     const { force, input, parent } = this.#options
     const signal = this.#signal
     if (force === true || input !== undefined) return undefined
-    if (parent !== undefined) {
-      return (await findSnapshot(this.#repository, parent, { notAfter: this.#time, signal })).record
+    // An ID means a snapshot of the first repository; the others have one of their own.
+    if (parent !== undefined && (parent === 'latest' || repository === this.#group.members[0]?.repository)) {
+      return (await findSnapshot(repository, parent, { notAfter: this.#time, signal })).record
     }
-    const records = await loadSnapshots(this.#repository, {
+    const records = await loadSnapshots(repository, {
       ...(signal === undefined ? {} : { signal }),
       onError: ({ item, error }) => {
-        this.#repository.settings.onNotice?.({
+        repository.settings.onNotice?.({
           kind: 'warning',
           message: `Ignoring "${item}": ${error.message}`,
         })
@@ -290,9 +351,10 @@ class BackupRun {
     return targets.map((target) => this.#source.absolute(cleanPath(target)))
   }
 
+  // oxlint-disable-next-line max-params -- all that a snapshot is made of
   async #finish(
+    { repository, parent, lock }: BackupMember,
     tree: Id,
-    parent: SnapshotRecord | undefined,
     statistics: BackupStatistics,
     targets: readonly string[],
   ): Promise<BackupResult> {
@@ -316,7 +378,7 @@ class BackupRun {
         programVersion: this.#options.programVersion ?? PROGRAM_VERSION,
         summary: { backupStart, backupEnd, ...statistics },
       }
-      snapshotId = await this.#repository.saveSnapshot(snapshot, this.#signal)
+      snapshotId = await repository.saveSnapshot(snapshot, lock?.signal ?? this.#signal)
     }
     const durationSeconds = (Date.now() - this.#started.getTime()) / 1000
     return {
@@ -330,4 +392,10 @@ class BackupRun {
       durationSeconds,
     }
   }
+}
+
+/** The statistics of a repository that did not lead: the same files, but blobs of its own. */
+function withAdded(statistics: BackupStatistics, added: AddedToRepository): BackupStatistics {
+  const { dataBlobs, treeBlobs, plainBytes, storedBytes } = added
+  return { ...statistics, dataBlobs, treeBlobs, dataAdded: plainBytes, dataAddedPacked: storedBytes }
 }

@@ -6,8 +6,9 @@ import { Chunker } from '../../chunker/chunker.ts'
 import { throwIfAborted } from '../../errors.ts'
 import { idFromBytes, parseId, type Id } from '../format/id.ts'
 import { allocateClaims } from '../id-claims.ts'
-import type { Repository } from '../repository.ts'
+import type { SharedKnownBlobs } from '../known-blobs.ts'
 import type { WorkerPool } from '../worker-pool.ts'
+import type { BackupGroup, BackupMember } from './backup-group.ts'
 import type { SourceFile } from './backup-source.ts'
 import { emptyItemStatistics, type ItemStatistics } from './backup-statistics.ts'
 import { FINGERPRINT_LENGTH } from './file-fingerprint.ts'
@@ -26,7 +27,7 @@ export interface SavedContent {
 }
 
 export interface ContentSaverOptions {
-  readonly repository: Repository
+  readonly group: BackupGroup
   /** Files read at once: a thread each. */
   readonly readConcurrency?: number | undefined
   readonly signal?: AbortSignal | undefined
@@ -50,7 +51,7 @@ export class ContentSaver {
 
   constructor(options: ContentSaverOptions) {
     this.#options = options
-    this.#chunker = new Chunker(options.repository.config.chunkerPolynomial)
+    this.#chunker = new Chunker(options.group.leader.repository.config.chunkerPolynomial)
   }
 
   /** Whether a file of this size is read whole by a thread. */
@@ -60,7 +61,7 @@ export class ContentSaver {
 
   /** Resolves when the walk may go on; undefined where it may at once. @throws what storing packs came to */
   ready(): Promise<void> | undefined {
-    return this.#pool?.ready() ?? this.#options.repository.storing()
+    return this.#pool?.ready() ?? this.#options.group.storing()
   }
 
   /**
@@ -140,10 +141,13 @@ export class ContentSaver {
 
   /** A backup with next to nothing new is done before threads have started. */
   #threads(isSmall: boolean): WorkerPool<Tasks> {
-    const { repository } = this.#options
-    this.#pool ??= startThreads(repository, {
-      known: { stored: repository.index.share(), claims: [allocateClaims(0)] },
-      onPack: (pack) => repository.storePack(pack),
+    const { group } = this.#options
+    const [first, ...mirrors] = group.members
+    if (first === undefined) throw new RangeError('no repository')
+    this.#pool ??= startThreads(first.repository, {
+      known: knownBy(first),
+      mirrors: mirrors.map((member) => ({ repository: member.repository, known: knownBy(member) })),
+      onPack: (pack, member) => group.storePack(pack, member),
       count: this.#options.readConcurrency,
       isSmall,
     })
@@ -173,6 +177,10 @@ export class ContentSaver {
       for (const file of batch) file.reject(error)
     }
   }
+}
+
+function knownBy({ repository }: BackupMember): SharedKnownBlobs {
+  return { stored: repository.index.share(), claims: [allocateClaims(0)] }
 }
 
 // oxlint-disable-next-line max-params -- one file's share of a batch

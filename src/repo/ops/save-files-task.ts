@@ -43,7 +43,7 @@ export function saveFiles(context: ThreadContext, input: SaveFilesInput): SaveFi
       if (content === undefined) {
         added[i] = CHANGED
       } else if (content.length > 0) {
-        const saved = context.writer.save('data', content)
+        const saved = context.save('data', content)
         ids.set(idToBytes(saved.id), 32 * i)
         added[i] = saved.packedLength
       }
@@ -75,7 +75,7 @@ export function saveChunk(context: ThreadContext, { fd, offset, length }: SaveCh
   try {
     const filled = readFrom(fd, buffer, offset)
     if (filled === 0) return { id: '', length: 0, added: 0, isNew: false }
-    const { id, packedLength, isNew } = context.writer.save('data', buffer.subarray(0, filled))
+    const { id, packedLength, isNew } = context.save('data', buffer.subarray(0, filled))
     return { id, length: filled, added: packedLength, isNew }
   } catch (error) {
     return { id: '', length: 0, added: 0, isNew: false, failure: systemFailureOf(error) }

@@ -33,7 +33,11 @@ export const TASKS: Tasks = {
 
 export interface ThreadOptions {
   readonly known?: SharedKnownBlobs | undefined
-  readonly onPack?: ((pack: FinishedPack) => Promise<void>) | undefined
+  /** More repositories that get whatever is saved, and what they have. */
+  readonly mirrors?:
+    readonly { readonly repository: Repository; readonly known: SharedKnownBlobs }[] | undefined
+  /** @param member 0, or the number of a mirror, from 1 */
+  readonly onPack?: ((pack: FinishedPack, member: number) => Promise<void>) | undefined
   /** The repository blobs are copied from, if that is another one. */
   readonly source?: Repository | undefined
   /** Threads to start, instead of what the repository's settings say. */
@@ -57,6 +61,11 @@ export function startThreads(repository: Repository, options: ThreadOptions): Wo
       extraVerify: settings.extraVerify ?? true,
       packSizeBytes: settings.packSizeBytes ?? DEFAULT_PACK_SIZE_BYTES,
       known: options.known,
+      mirrors: options.mirrors?.map(({ repository: { masterKey, config }, known }) => ({
+        key: masterKey,
+        version: config.version,
+        known,
+      })),
       source:
         options.source === undefined
           ? undefined
