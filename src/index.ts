@@ -60,10 +60,12 @@ export {
 
 export {
   backup,
+  backupToAll,
   type BackupOptions,
   type BackupProgress,
   type BackupResult,
   type BackupStream,
+  type RepositoryBackup,
 } from './repo/ops/backup.ts'
 export type { ArchivedItem } from './repo/ops/archiver.ts'
 export { copy, type CopyOptions, type CopyPlan, type CopyResult } from './repo/ops/copy.ts'

@@ -1,5 +1,12 @@
 /** What backup prints: progress, items, summary (command spec, "backup" and §3). */
-import type { ArchivedItem, BackupOptions, BackupProgress, BackupResult, ItemError } from '../index.ts'
+import type {
+  ArchivedItem,
+  BackupOptions,
+  BackupProgress,
+  BackupResult,
+  ItemError,
+  RepositoryBackup,
+} from '../index.ts'
 import { formatTime, shortId, type SnapshotRecord } from '../index.ts'
 import type { BackupTargets } from './backup-targets.ts'
 import { describeError } from './describe-error.ts'
@@ -46,9 +53,19 @@ export class BackupOutput {
     this.#status.stop()
   }
 
-  summary(result: BackupResult): void {
-    if (this.#output.isJson) this.#jsonSummary(result)
-    else this.#textSummary(result)
+  /** @param made one for each repository that the backup was begun for */
+  summary(made: readonly RepositoryBackup[]): void {
+    const isOne = made.length === 1
+    for (const [i, { repository, result }] of finished(made).entries()) {
+      const location = isOne ? undefined : repository.location
+      if (this.#output.isJson) this.#jsonSummary(result, location)
+      else {
+        if (i === 0) this.#textSummary(result)
+        this.#textAdded(result, location)
+      }
+    }
+    const [first] = finished(made)
+    if (first !== undefined && !this.#output.isJson) this.#textSaved(made, first.result)
   }
 
   #started(parent: SnapshotRecord | undefined, scan: boolean): void {
@@ -168,9 +185,11 @@ export class BackupOutput {
     })
   }
 
-  #jsonSummary({ statistics: s, ...result }: BackupResult): void {
+  /** @param repository where there are several */
+  #jsonSummary({ statistics: s, ...result }: BackupResult, repository: string | undefined): void {
     this.#output.printJson({
       message_type: 'summary',
+      ...(repository === undefined ? {} : { repository }),
       files_new: s.filesNew,
       files_changed: s.filesChanged,
       files_unmodified: s.filesUnmodified,
@@ -191,21 +210,40 @@ export class BackupOutput {
     })
   }
 
-  #textSummary({ statistics: s, durationSeconds, snapshotId }: BackupResult): void {
+  #textSummary({ statistics: s }: BackupResult): void {
     const output = this.#output
     output.print('')
     output.print(`Files:       ${changes(s.filesNew, s.filesChanged, s.filesUnmodified)}`)
     output.print(`Dirs:        ${changes(s.dirsNew, s.dirsChanged, s.dirsUnmodified)}`)
+  }
+
+  #textAdded({ statistics: s }: BackupResult, location = 'the repository'): void {
+    const output = this.#output
     output.print(`Data Blobs:  ${count(s.dataBlobs)} new`, 2)
     output.print(`Tree Blobs:  ${count(s.treeBlobs)} new`, 2)
     const verb = this.#dryRun ? 'Would add' : 'Added'
     const [added, stored] = [s.dataAdded, s.dataAddedPacked].map((bytes) => formatBytes(bytes).padEnd(5))
-    output.print(`${verb} to the repository: ${added} (${stored} stored)`)
-    const processed = `${s.totalFilesProcessed} files, ${formatBytes(s.totalBytesProcessed)}`
-    output.print(`\nprocessed ${processed} in ${formatSeconds(durationSeconds)}`)
-    if (snapshotId !== undefined) output.print(`snapshot ${shortId(snapshotId)} saved`)
-    else if (!this.#dryRun) output.print('skipped creating snapshot')
+    output.print(`${verb} to ${location}: ${added} (${stored} stored)`)
   }
+
+  #textSaved(made: readonly RepositoryBackup[], { statistics: s, durationSeconds }: BackupResult): void {
+    const processed = `${s.totalFilesProcessed} files, ${formatBytes(s.totalBytesProcessed)}`
+    this.#output.print(`\nprocessed ${processed} in ${formatSeconds(durationSeconds)}`)
+    for (const { repository, result } of finished(made)) {
+      const where = made.length === 1 ? '' : ` in ${repository.location}`
+      if (result.snapshotId !== undefined)
+        this.#output.print(`snapshot ${shortId(result.snapshotId)} saved${where}`)
+      else if (!this.#dryRun) this.#output.print(`skipped creating snapshot${where}`)
+    }
+  }
+}
+
+interface FinishedBackup extends RepositoryBackup {
+  readonly result: BackupResult
+}
+
+function finished(made: readonly RepositoryBackup[]): readonly FinishedBackup[] {
+  return made.flatMap(({ result, ...rest }) => (result === undefined ? [] : [{ ...rest, result }]))
 }
 
 function changes(added: number, changed: number, unmodified: number): string {

@@ -1,7 +1,7 @@
 /** backup: make a snapshot of files and folders, or of a stream. */
 import type { Command } from 'commander'
 import {
-  backup,
+  backupToAll,
   InvalidInputError,
   parseByteSize,
   parseGroupBy,
@@ -85,20 +85,31 @@ async function runBackup(context: CommandContext, args: readonly string[], flags
   const options = await backupOptions(context, flags)
   const targets = await backupTargets(context, args, flags)
   context.print('open repository', 2)
-  const errorCount = await context.withRepository(async (repository) => {
+  const { errorCount, failed, total } = await context.withRepositories(async (repositories, unopened) => {
     const output = new BackupOutput(context, { dryRun: flags.dryRun === true, targets })
     try {
-      const result = await backup(repository, { ...options, ...targets, ...output.callbacks(flags.scan) })
+      const made = await backupToAll(repositories, {
+        ...options,
+        ...targets,
+        ...output.callbacks(flags.scan),
+        onRepositoryFailure: ({ location }, error) => context.warnOfLeaving(location, error),
+      })
       output.stop()
-      output.summary(result)
-      return result.errorCount
+      output.summary(made)
+      const errors = Math.max(...made.map(({ result }) => result?.errorCount ?? 0))
+      const left = made.filter(({ result }) => result === undefined)
+      return { errorCount: errors, failed: unopened + left.length, total: made.length + unopened }
     } finally {
       output.stop()
     }
   })
   const missing = 'missing' in targets ? targets.missing : 0
-  if (errorCount + missing === 0) return EXIT_OK
-  throw new ExitError(EXIT_INCOMPLETE, 'at least one source file could not be read')
+  const problems = [
+    ...(errorCount + missing > 0 ? ['at least one source file could not be read'] : []),
+    ...(failed > 0 ? [`${failed} of ${total} repositories got no snapshot, run the backup again`] : []),
+  ]
+  if (problems.length === 0) return EXIT_OK
+  throw new ExitError(EXIT_INCOMPLETE, problems.join('; '))
 }
 
 async function backupOptions(context: CommandContext, flags: Flags): Promise<BackupOptions> {

@@ -1,8 +1,10 @@
 /** What all commands share: their global flags, their output, and the way to a repository. */
 import {
+  displayLocation,
   FileNotFoundError,
   openBackend,
   Repository,
+  ResticError,
   WrongPasswordError,
   type Backend,
   type Lock,
@@ -22,7 +24,12 @@ import {
   readAnswer,
   type PasswordPrompt,
 } from './password.ts'
-import { repositoryAccess, resolveLocation, type RepositoryAccess } from './repository-access.ts'
+import {
+  repositoryAccess,
+  repositoryAccesses,
+  resolveLocation,
+  type RepositoryAccess,
+} from './repository-access.ts'
 import {
   compressionOf,
   packSizeBytesOf,
@@ -88,6 +95,43 @@ export class CommandContext extends Output {
     }
   }
 
+  /**
+   * As `withRepository`, for every repository that was named. Those that cannot be opened are warned of and left out.
+   * @throws the first failure where none can be opened
+   */
+  async withRepositories<T>(
+    work: (repositories: readonly Repository[], missing: number) => Promise<T>,
+  ): Promise<T> {
+    const accesses = repositoryAccesses(this.options, this.io.env)
+    if (accesses.length === 1) return this.withRepository((repository) => work([repository], 0))
+    const repositories: Repository[] = []
+    const failures: unknown[] = []
+    try {
+      for (const access of accesses) {
+        try {
+          repositories.push(await this.openRepository(access))
+        } catch (error) {
+          if (this.signal.aborted || !(error instanceof ResticError)) throw error
+          failures.push(error)
+          if (failures.length === accesses.length) throw failures[0]
+          this.warnOfLeaving(displayLocation(access.location ?? ''), error)
+        }
+      }
+      if (this.isTerminal) for (const repository of repositories) this.#introduce(repository)
+      return await work(repositories, failures.length)
+    } finally {
+      this.progress.done()
+      await Promise.all(repositories.map((repository) => repository.close()))
+    }
+  }
+
+  /** Says that one of several repositories is left behind, and why. */
+  warnOfLeaving(location: string, error: Error): void {
+    const hint = error instanceof ResticError && error.hint !== undefined ? `\n${error.hint}` : ''
+    const message = `going on without repository ${location}: ${describeError(error)}${hint}`
+    this.warnOf(message, { message_type: 'error', error: { message }, during: 'archival', item: location })
+  }
+
   /** As `withRepository`, under a lock; without one where --no-lock says so and the command allows it. */
   async withLock<T>(
     options: { readonly exclusive: boolean; readonly ignoreNoLock?: boolean },
@@ -131,7 +175,9 @@ export class CommandContext extends Output {
     if (password !== undefined) return this.#open(backend, access, password)
     // Nobody should type a password only to hear that there is no repository: opening says so first.
     if (await isMissing(backend, this.signal)) return this.#open(backend, access, '')
-    const prompt = this.prompt('enter password for repository: ')
+    const isOne = (this.options.repo ?? []).length < 2
+    const which = isOne ? '' : ` ${displayLocation(access.location ?? '')}`
+    const prompt = this.prompt(`enter password for repository${which}: `)
     for (let triesLeft = this.io.askHidden === undefined ? 1 : PASSWORD_TRIES; ;) {
       const answer = await readAnswer(prompt)
       try {

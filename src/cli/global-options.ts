@@ -2,10 +2,11 @@
 import { Option, type Command } from 'commander'
 
 export interface GlobalOptions {
-  readonly repo?: string
+  /** Several for `backup`; other commands take the last. */
+  readonly repo?: readonly string[]
   readonly repositoryFile?: string
-  readonly passwordFile?: string
-  readonly passwordCommand?: string
+  readonly passwordFile?: readonly string[]
+  readonly passwordCommand?: readonly string[]
   readonly keyHint?: string
   readonly insecureNoPassword?: boolean
   readonly quiet?: boolean
@@ -35,15 +36,20 @@ export function collect(value: string, previous: readonly string[] = []): readon
 export function addGlobalOptions(command: Command): Command {
   command
     .optionsGroup('Global options:')
-    .option('-r, --repo <location>', 'repository (default: $RESTIC_REPOSITORY)')
+    .option('-r, --repo <location>', 'repository, several for backup (default: $RESTIC_REPOSITORY)', collect)
     .option(
       '--repository-file <file>',
       'file to read the repository location from (default: $RESTIC_REPOSITORY_FILE)',
     )
-    .option('-p, --password-file <file>', 'file to read the password from (default: $RESTIC_PASSWORD_FILE)')
+    .option(
+      '-p, --password-file <file>',
+      'file to read the password from (default: $RESTIC_PASSWORD_FILE)',
+      collect,
+    )
     .option(
       '--password-command <command>',
       'command that prints the password (default: $RESTIC_PASSWORD_COMMAND)',
+      collect,
     )
     .option('--key-hint <id>', 'key to try first (default: $RESTIC_KEY_HINT)')
     .option('--insecure-no-password', 'use an empty password')
@@ -92,6 +98,7 @@ export function addGlobalOptions(command: Command): Command {
   return command
 }
 
+const REPEATED = ['option', 'repo', 'passwordFile', 'passwordCommand'] as const
 const WITHOUT_EFFECT = ['--no-cache', '--cache-dir <dir>', '--cleanup-cache']
 
 /** What was given, whether before or after the command's name: the later wins, what may be repeated adds up. */
@@ -100,8 +107,10 @@ export function globalOptionsOf(command: Command): GlobalOptions {
   for (let level: Command | null = command; level !== null; level = level.parent) {
     const outer = givenOptions(level)
     const verbose = (outer.verbose ?? 0) + (merged.verbose ?? 0)
-    const option = [...(outer.option ?? []), ...(merged.option ?? [])]
-    merged = { ...outer, ...merged, verbose, option }
+    const lists = Object.fromEntries(
+      REPEATED.map((key) => [key, [...(outer[key] ?? []), ...(merged[key] ?? [])]]),
+    )
+    merged = { ...outer, ...merged, verbose, ...lists }
   }
   return merged
 }

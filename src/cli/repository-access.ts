@@ -22,13 +22,49 @@ export interface FromFlags {
   readonly fromInsecureNoPassword?: boolean
 }
 
+/** The one repository of a command: of what was given more than once, the last. */
 export function repositoryAccess(options: GlobalOptions, env: CliIo['env']): RepositoryAccess {
+  const { repo, passwordFile, passwordCommand } = options
+  return accessOf(options, env, {
+    location: repo?.at(-1),
+    file: passwordFile?.at(-1),
+    command: passwordCommand?.at(-1),
+  })
+}
+
+/**
+ * All repositories of a command that takes several, with one password for all or one for each.
+ * @throws InvalidInputError where there are fewer or more passwords than repositories
+ */
+export function repositoryAccesses(options: GlobalOptions, env: CliIo['env']): readonly RepositoryAccess[] {
+  const { repo = [], passwordFile, passwordCommand } = options
+  if (repo.length < 2) return [repositoryAccess(options, env)]
+  const files = spread(passwordFile, repo.length, '--password-file')
+  const commands = spread(passwordCommand, repo.length, '--password-command')
+  return repo.map((location, i) => accessOf(options, env, { location, file: files[i], command: commands[i] }))
+}
+
+/** What was given once is for all. */
+function spread(given: readonly string[] = [], count: number, flag: string): readonly string[] {
+  const [only] = given
+  if (given.length === 1 && only !== undefined) return Array.from({ length: count }, () => only)
+  if (given.length === 0 || given.length === count) return given
+  throw new InvalidInputError(
+    `${flag} was given ${given.length} times for ${count} repositories: give it once for all, or once for each in their order`,
+  )
+}
+
+function accessOf(
+  options: GlobalOptions,
+  env: CliIo['env'],
+  given: Readonly<Record<'location' | 'file' | 'command', string | undefined>>,
+): RepositoryAccess {
   const variable = variables(env, 'RESTIC_')
   return {
-    ...chooseLocation(options.repo, options.repositoryFile, variable),
+    ...chooseLocation(given.location, options.repositoryFile, variable),
     password: {
-      file: options.passwordFile ?? variable('PASSWORD_FILE'),
-      command: options.passwordCommand ?? variable('PASSWORD_COMMAND'),
+      file: given.file ?? variable('PASSWORD_FILE'),
+      command: given.command ?? variable('PASSWORD_COMMAND'),
       password: variable('PASSWORD'),
       insecureNone: options.insecureNoPassword,
     },

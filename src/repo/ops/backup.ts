@@ -193,11 +193,11 @@ class BackupRun {
     if (input !== undefined && this.#errorCount > 0)
       throw new SourceError('the stream could not be read, no snapshot was made')
     const results = new Map<BackupMember, BackupResult>()
-    const { leader } = group
+    const [first] = group.members
     await group.forEach(async (member) => {
       if (!dryRun) await member.repository.flush()
       const statistics =
-        member === leader ? archiver.statistics : withAdded(archiver.statistics, member.added)
+        dryRun || member === first ? archiver.statistics : withAdded(archiver.statistics, member.added)
       results.set(member, await this.#finish(member, root, statistics, targets))
     })
     return group.members.map((member) => ({
@@ -217,11 +217,13 @@ class BackupRun {
     await repository.loadIndex({ signal, onProgress: this.#options.onLoadIndex })
   }
 
+  /** Said when a repository joins; what it has from then on was cut as the leader cuts. */
   #noticeOtherParameters(): void {
     const { leader, members } = this.#group
-    for (const { repository, failure } of members) {
+    for (const { repository, parent, failure } of members) {
       const isAlike = repository.config.chunkerPolynomial === leader.repository.config.chunkerPolynomial
-      if (isAlike || failure !== undefined) continue
+      if (isAlike || failure !== undefined || parent !== undefined || repository.index.blobCount === 0)
+        continue
       repository.settings.onNotice?.({
         kind: 'warning',
         message:
