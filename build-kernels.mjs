@@ -7,6 +7,7 @@ import { main as compile } from 'assemblyscript/asc'
 
 const SIMD = ['--enable', 'simd']
 const KERNELS = [
+  { path: 'src/crypto/scrypt-kernel', builds: { SIMD } },
   { path: 'src/crypto/poly1305-kernel', builds: { SIMD, SCALAR: ['--disable', 'simd'] } },
   { path: 'src/chunker/rabin-kernel', builds: { RELAXED_SIMD: [...SIMD, '--enable', 'relaxed-simd'], SIMD } },
 ]

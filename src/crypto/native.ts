@@ -2,6 +2,7 @@
 import * as crypto from 'node:crypto'
 import { aes128Block, aes256CtrShort, MAX_SHORT_BYTES } from './native-blocks.ts'
 import { fastPoly1305 } from './poly1305-kernel.ts'
+import { paysOnThreads, scryptOnThreads } from './scrypt-lanes.ts'
 import type { CryptoProvider, ScryptParams, Sha256 } from './provider.ts'
 
 /** scrypt's own accounting is a little above 128·N·r. */
@@ -37,7 +38,19 @@ export const nativeCrypto: CryptoProvider = {
     return crypto.randomBytes(length)
   },
 
-  scrypt(password: Uint8Array, salt: Uint8Array, params: ScryptParams, length: number): Promise<Uint8Array> {
+  async scrypt(
+    password: Uint8Array,
+    salt: Uint8Array,
+    params: ScryptParams,
+    length: number,
+  ): Promise<Uint8Array> {
+    if (paysOnThreads(params)) {
+      try {
+        return await scryptOnThreads(password, salt, params, length)
+      } catch {
+        // No memory, no SIMD, no threads allowed: it can be done without.
+      }
+    }
     const { N, r, p } = params
     const maxmem = 128 * N * r + 128 * r * p + SCRYPT_MEMORY_SLACK
     return new Promise((resolve, reject) => {

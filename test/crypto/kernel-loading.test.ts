@@ -88,6 +88,7 @@ it('works in several worker threads at once', async () => {
       resolveDir: process.cwd(),
     },
     bundle: true,
+    logLevel: 'error',
     write: false,
     format: 'cjs',
     platform: 'node',

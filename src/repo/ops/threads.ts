@@ -77,6 +77,10 @@ export function startThreads(repository: Repository, options: ThreadOptions): Wo
 
 /** The compiled module; there is none where the sources are run as they are or bundled into one file. */
 function findEntry(): URL | undefined {
-  const entry = new URL('./thread.js', import.meta.url)
-  return entry.protocol === 'file:' && existsSync(fileURLToPath(entry)) ? entry : undefined
+  try {
+    const entry = new URL('./thread.js', import.meta.url)
+    return entry.protocol === 'file:' && existsSync(fileURLToPath(entry)) ? entry : undefined
+  } catch {
+    return undefined
+  }
 }

@@ -1,0 +1,78 @@
+/** Our scrypt beside node:crypto's: the kernel, the way its lanes are shared, and the threads as they are built. */
+import { pbkdf2Sync, randomBytes, scryptSync } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import { createMixBlocks } from '../../src/crypto/scrypt-kernel.ts'
+import * as sources from '../../src/crypto/scrypt-lanes.ts'
+
+const PASSWORD = Buffer.from('pässword')
+
+describe('the kernel', () => {
+  it.each([
+    [2, 1, 1],
+    [4, 1, 2],
+    [16, 3, 3],
+    [64, 8, 5],
+    [1024, 8, 2],
+    [4096, 8, 1],
+    [256, 17, 4],
+  ])('mixes as node:crypto does with N=%i r=%i p=%i', (N, r, p) => {
+    const salt = randomBytes(64)
+    const blocks = new Uint8Array(pbkdf2Sync(PASSWORD, salt, 1, p * 128 * r, 'sha256'))
+    createMixBlocks()!(blocks, N, r)
+    const key = pbkdf2Sync(PASSWORD, blocks, 1, 64, 'sha256')
+    expect(key).toEqual(scryptSync(PASSWORD, salt, 64, { N, r, p, maxmem: 1 << 28 }))
+  })
+
+  it('can be used again, with more memory', () => {
+    const mix = createMixBlocks()!
+    for (const N of [16, 8192, 32]) {
+      const salt = randomBytes(8)
+      const blocks = new Uint8Array(pbkdf2Sync(PASSWORD, salt, 1, 1024, 'sha256'))
+      mix(blocks, N, 8)
+      const key = pbkdf2Sync(PASSWORD, blocks, 1, 32, 'sha256')
+      expect(key).toEqual(scryptSync(PASSWORD, salt, 32, { N, r: 8, p: 1, maxmem: 1 << 28 }))
+    }
+  })
+})
+
+it.each([
+  [1, 4, [[0]]],
+  [2, 4, [[0, 1]]],
+  [
+    5,
+    2,
+    [
+      [0, 1, 4],
+      [2, 3],
+    ],
+  ],
+  [5, 4, [[0, 1], [2, 3], [4]]],
+  [
+    16,
+    3,
+    [
+      [0, 1, 6, 7, 12, 13],
+      [2, 3, 8, 9, 14, 15],
+      [4, 5, 10, 11],
+    ],
+  ],
+])('%i lanes on %i threads are shared in pairs', (p, threads, shares) => {
+  expect(sources.shareLanes(p, threads)).toEqual(shares)
+})
+
+it('threads are left alone where the sources are run as they are', () => {
+  expect(sources.paysOnThreads({ N: 32768, r: 8, p: 5 })).toBe(false)
+})
+
+it('threads derive what node:crypto does', async () => {
+  const module = new URL('../../dist/crypto/scrypt-lanes.js', import.meta.url).href
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the compiled module has the types of its source
+  const lanes = (await import(module)) as typeof sources
+  const salt = randomBytes(64)
+  const params = { N: 16384, r: 8, p: 5 }
+  const key = await lanes.scryptOnThreads(PASSWORD, salt, params, 64)
+  expect(Buffer.from(key)).toEqual(scryptSync(PASSWORD, salt, 64, { ...params, maxmem: 1 << 28 }))
+  expect(lanes.paysOnThreads({ N: 1024, r: 8, p: 5 })).toBe(false)
+  expect(lanes.paysOnThreads({ N: 1 << 20, r: 8, p: 5 })).toBe(false)
+  await expect(lanes.scryptOnThreads(PASSWORD, salt, { N: 1 << 24, r: 8, p: 2 }, 64)).rejects.toThrow(/./)
+})
