@@ -1,5 +1,5 @@
 /** The jobs that are measured, each on fresh copies of the same repository for both programs. */
-import { cpSync, existsSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { execFileSync } from 'node:child_process'
 import { measure, type Measurement, type Program } from './programs.ts'
@@ -42,13 +42,14 @@ function rescan(program: Program, place: Workplace): JobRun {
   return measure(program, ['-r', repository, 'backup', '.'], place.source)
 }
 
+/**
+ * To a new folder each time, and none is removed before the dataset is done: for minutes after many files were removed,
+ * ext4 passes over the inodes of each of them whenever a file is made, which takes it ten times as long.
+ */
 function restore(program: Program, place: Workplace): JobRun {
   const repository = template(place, 'full', makeFull)
-  const target = join(place.folder, 'target')
-  rmSync(target, { recursive: true, force: true })
-  const measured = measure(program, ['-r', repository, 'restore', 'latest', '--target', target])
-  rmSync(target, { recursive: true, force: true })
-  return measured
+  const target = mkdtempSync(join(place.folder, 'target-'))
+  return measure(program, ['-r', repository, 'restore', 'latest', '--target', target])
 }
 
 function onFull(program: Program, place: Workplace, args: readonly string[]): JobRun {

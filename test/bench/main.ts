@@ -1,12 +1,14 @@
 /**
- * `npm run bench -- [--data linux,random,…] [--jobs backup,…] [--runs 3] [--json FILE] [--kernels]`: whole commands
- * beside restic 0.19.1, in alternating runs on one machine. Prints a table of medians and their ratios.
+ * `npm run bench -- [--data linux,random,…] [--jobs backup,…] [--runs 3] [--json FILE] [--kernels]
+ * [--index 1,5,10]`: whole commands beside restic 0.19.1, in alternating runs on one machine, or loading the index of so
+ * many million blobs. Prints a table of medians and their ratios.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { DATASETS, prepare } from './data.ts'
+import { loadIndex } from './index-scale.ts'
 import { JOBS, type JobRun } from './jobs.ts'
 import { benchKernels } from './kernels.ts'
 import { PROGRAMS, RESTIC_VERSION, type Program } from './programs.ts'
@@ -39,6 +41,7 @@ const { values } = parseArgs({
     runs: { type: 'string', default: '3' },
     json: { type: 'string' },
     kernels: { type: 'boolean', default: false },
+    index: { type: 'string' },
   },
 })
 
@@ -48,6 +51,24 @@ else await benchCommands()
 async function benchCommands(): Promise<void> {
   // oxlint-disable-next-line node/no-process-env -- where a large disk is
   const root = process.env['RESTIC_TS_BENCH_DIR'] ?? join(tmpdir(), 'restic-ts-bench')
+  const rows = values.index === undefined ? await benchJobs(root) : await benchIndex(root, values.index)
+  process.stdout.write(`${[describeMachine(), '', ...HEADER, ...rows.map(line)].join('\n')}\n`)
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(rows, undefined, 1)}\n`)
+}
+
+async function benchIndex(root: string, sizes: string): Promise<Row[]> {
+  const rows: Row[] = []
+  for (const millions of sizes.split(',').map(Number)) {
+    const row: Row = { data: `${millions} M blobs`, job: 'load index', runs: { restic: [], ours: [] } }
+    for (let i = 0; i < Number(values.runs); i++)
+      for (const program of PROGRAMS) row.runs[program].push(await loadIndex(program, root, millions))
+    rows.push(row)
+    process.stderr.write(`${line(row)}\n`)
+  }
+  return rows
+}
+
+async function benchJobs(root: string): Promise<Row[]> {
   const rows: Row[] = []
   for (const dataset of DATASETS.filter(({ name }) => isWanted(values.data, name))) {
     const source = prepare(dataset, root)
@@ -66,8 +87,7 @@ async function benchCommands(): Promise<void> {
     }
     rmSync(folder, { recursive: true, force: true })
   }
-  process.stdout.write(`${[describeMachine(), '', ...HEADER, ...rows.map(line)].join('\n')}\n`)
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(rows, undefined, 1)}\n`)
+  return rows
 }
 
 function isWanted(list: string | undefined, name: string): boolean {

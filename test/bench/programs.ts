@@ -20,13 +20,19 @@ export function commandOf(program: Program): readonly string[] {
   return program === 'ours' ? [process.execPath, BIN] : [resticBinary(RESTIC_VERSION)]
 }
 
-/** @throws Error with the output of a command that fails */
-export function measure(program: Program, args: readonly string[], cwd?: string): Measurement {
-  return measureCommand([...commandOf(program), '--no-cache', ...args], cwd)
+/**
+ * @param status the exit code it should have
+ * @throws Error with the output of a command that ends otherwise
+ */
+// oxlint-disable-next-line max-params -- what to run, where, and how it ends
+export function measure(program: Program, args: readonly string[], cwd?: string, status = 0): Measurement {
+  return measureCommand([...commandOf(program), '--no-cache', ...args], cwd, status)
 }
 
-export function measureCommand(command: readonly string[], cwd?: string): Measurement {
+export function measureCommand(command: readonly string[], cwd?: string, status = 0): Measurement {
   const report = join(tmpdir(), `restic-ts-bench-${process.pid}`)
+  // What the run before left to be written must not be written at the cost of this one.
+  spawnSync('sync')
   const started = performance.now()
   // GNU time reports what the kernel counted of the ended process.
   const run = spawnSync('/usr/bin/time', ['-q', '-o', report, '-f', '%U %S %M', ...command], {
@@ -37,7 +43,7 @@ export function measureCommand(command: readonly string[], cwd?: string): Measur
   })
   const wallSeconds = (performance.now() - started) / 1000
   if (run.error !== undefined) throw run.error
-  if (run.status !== 0) throw new Error(`${command.join(' ')} ended with ${run.status}: ${run.stderr}`)
+  if (run.status !== status) throw new Error(`${command.join(' ')} ended with ${run.status}: ${run.stderr}`)
   const [user = 0, system = 0, kib = 0] = readFileSync(report, 'utf8').trim().split(' ').map(Number)
   return { wallSeconds, cpuSeconds: user + system, peakMib: kib / 1024 }
 }
