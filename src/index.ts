@@ -22,6 +22,15 @@ export {
 
 export type { Backend, ByteRange, FileInfo, FileType, Handle } from './backend/backend.ts'
 export { LocalBackend } from './backend/local.ts'
+export {
+  cacheBase,
+  cacheSize,
+  isOldCache,
+  listCaches,
+  removeCache,
+  type CacheInfo,
+} from './backend/cache-directory.ts'
+export { withCache, type CacheSettings, type OpenedCache } from './backend/cache.ts'
 export { displayLocation, openBackend, type OpenBackendOptions } from './backend/location.ts'
 export { MemoryBackend } from './backend/memory.ts'
 

@@ -40,6 +40,8 @@ export interface Backend {
   readonly connections: number
   /** Whether `write` over an existing name either keeps the old file whole or has the new one whole. */
   readonly hasAtomicReplace: boolean
+  /** Where it keeps copies of files on this machine, if it does. */
+  readonly cacheFolder?: string | undefined
 
   /** Makes the place ready for a new repository (directories, bucket). Does nothing to what exists. */
   create(signal?: AbortSignal): Promise<void>

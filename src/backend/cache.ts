@@ -20,9 +20,32 @@ export interface CacheOptions {
 
 /** The cache that is in use. */
 export interface OpenedCache {
-  /** What a backup should leave out. */
+  /** The folder all caches are in. */
   readonly base: string
   readonly isNew: boolean
+}
+
+export interface CacheSettings extends CacheOptions {
+  /** Base folder, as `cacheBase` finds it. Of a temporary cache where it is made: the system's folder for such by default. */
+  readonly base: string | undefined
+  /** One that holds nothing of before and is removed by `close`: a check should see the store as it is. */
+  readonly temporary?: boolean | undefined
+  readonly onOpened?: ((cache: OpenedCache) => void) | undefined
+}
+
+/** For `Repository.open`: index files, snapshots and trees are kept in a cache that real restic may share. */
+export function withCache(
+  settings: CacheSettings,
+): (backend: Backend, repositoryId: string) => Promise<Backend> {
+  return async (backend, repositoryId) => {
+    const { base = '', temporary = false, onOpened } = settings
+    const cached = new CacheBackend(backend, settings)
+    const opened = temporary
+      ? await cached.useTemporary(repositoryId, settings.base)
+      : await cached.useFor(repositoryId, base)
+    if (opened !== undefined) onOpened?.(opened)
+    return cached
+  }
 }
 
 export class CacheBackend extends ForwardingBackend {
@@ -32,6 +55,7 @@ export class CacheBackend extends ForwardingBackend {
   /** Files that the store itself has not with the right hash: their owner must see them as they are. */
   readonly #notKept = new Set<string>()
   #files: CacheFiles | undefined
+  #base: string | undefined
   #temporaryBase: string | undefined
   #canWrite = true
 
@@ -45,6 +69,10 @@ export class CacheBackend extends ForwardingBackend {
     }
   }
 
+  get cacheFolder(): string | undefined {
+    return this.#base
+  }
+
   /**
    * Begins to use the cache: which one, only the config tells, and that is read without one. Where it cannot be used
    * a warning says so, and the store is used as it is.
@@ -54,6 +82,7 @@ export class CacheBackend extends ForwardingBackend {
     try {
       const { path, isNew } = await openCacheFolder(base, repositoryId)
       this.#files = new CacheFiles(path)
+      this.#base = base
       return { base, isNew }
     } catch (error) {
       this.#warn('open', `unable to open cache: ${messageOf(error)}`)

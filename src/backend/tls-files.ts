@@ -27,8 +27,11 @@ const BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[\s\S]*?-----END \1-----/g
 /** @throws InvalidInputError for files that cannot be read or do not hold what they should */
 export async function readTlsFiles(files: TlsFiles): Promise<TlsSettings> {
   const { caCertFiles = [], clientCertFile, insecure } = files
+  let ca = ''
+  // One after the other: of several that are wrong the first is told of.
+  for (const path of caCertFiles) ca += await readCas(path)
   return {
-    ...(caCertFiles.length === 0 ? {} : { ca: (await Promise.all(caCertFiles.map(readCas))).join('') }),
+    ...(caCertFiles.length === 0 ? {} : { ca }),
     ...(clientCertFile === undefined ? {} : await readClientCertificate(clientCertFile)),
     ...(insecure === true ? { rejectUnauthorized: false } : {}),
   }

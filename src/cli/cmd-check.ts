@@ -9,6 +9,7 @@ import { addFilterOptions, filterFrom, type FilterFlags } from './snapshot-filte
 
 interface Flags extends FilterFlags {
   readonly readData?: boolean
+  readonly withCache?: boolean
   readonly readDataSubset?: string
 }
 
@@ -16,7 +17,7 @@ export function define(command: Command, run: CommandRunner): void {
   addFilterOptions(command.argument('[ids...]', 'check only these snapshots and what they need'))
     .option('--read-data', 'read all data')
     .option('--read-data-subset <subset>', 'read some data: n/t (part n of t), x% or a size')
-    .option('--with-cache', 'accepted for compatibility: there is no cache')
+    .option('--with-cache', 'use the cache as it is, instead of a new one')
     .option('--check-unused', 'accepted for compatibility')
     .action((ids: string[], flags: Flags) => run.withContext((context) => runCheck(context, ids, flags)))
 }
@@ -29,12 +30,15 @@ async function runCheck(context: CommandContext, ids: readonly string[], flags: 
   const output = new CheckOutput(context, { subset, isFiltered })
   let errorCount: number | undefined
   try {
-    errorCount = await context.withRepository(async (repository) => {
-      if (!context.noLock) context.print('create exclusive lock for repository')
-      const result = await check(repository, { ...options, ...output.callbacks() })
-      output.finish(result)
-      return result.errorCount
-    })
+    errorCount = await context.withRepository(
+      async (repository) => {
+        if (!context.noLock) context.print('create exclusive lock for repository')
+        const result = await check(repository, { ...options, ...output.callbacks() })
+        output.finish(result)
+        return result.errorCount
+      },
+      { temporaryCache: flags.withCache !== true },
+    )
   } finally {
     if (context.isJson && errorCount === undefined) output.summary({ errorCount: 1 })
   }

@@ -32,12 +32,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'key', description: 'manage keys (passwords)', load: () => import('./cmd-key.ts') },
   { name: 'cat', description: 'print an object of the repository', load: () => import('./cmd-cat.ts') },
   { name: 'unlock', description: 'remove stale locks', load: () => import('./cmd-unlock.ts') },
+  { name: 'cache', description: 'list local caches, remove old ones', load: () => import('./cmd-cache.ts') },
   { name: 'version', description: 'print version information', load: () => import('./cmd-version.ts') },
 ]
 
 /** Commands of restic that are still to come: whoever asks for one should hear that it is no typing error. */
 export const MISSING_COMMANDS: ReadonlySet<string> = new Set([
-  'cache',
   'diff',
   'dump',
   'features',

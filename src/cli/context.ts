@@ -5,11 +5,14 @@ import {
   openBackend,
   Repository,
   ResticError,
+  withCache,
   WrongPasswordError,
   type Backend,
+  type CacheSettings,
   type Lock,
   type Notice,
   type OpenBackendOptions,
+  type OpenedCache,
   type RepositorySettings,
 } from '../index.ts'
 import { describeError } from './describe-error.ts'
@@ -30,6 +33,7 @@ import {
   resolveLocation,
   type RepositoryAccess,
 } from './repository-access.ts'
+import { cacheSettingsOf, lookAfterCaches, temporaryCacheOf } from './repository-cache.ts'
 import {
   compressionOf,
   packSizeBytesOf,
@@ -50,6 +54,7 @@ export class CommandContext extends Output {
   readonly #settings: RepositorySettings
   readonly #store: OpenBackendOptions
   readonly #lines: LineReader
+  #cache: CacheSettings | undefined | 'by flags' = 'by flags'
 
   /** Checks all flags before anything is opened. @throws InvalidInputError */
   constructor(io: CliIo, options: GlobalOptions) {
@@ -83,8 +88,15 @@ export class CommandContext extends Output {
     return [command, file, password].some((way) => way !== undefined) || insecureNone === true
   }
 
-  /** Opens the repository that the flags and variables name, runs `work`, closes it. */
-  async withRepository<T>(work: (repository: Repository) => Promise<T>): Promise<T> {
+  /**
+   * Opens the repository that the flags and variables name, runs `work`, closes it.
+   * @param temporaryCache with a cache that holds nothing of before
+   */
+  async withRepository<T>(
+    work: (repository: Repository) => Promise<T>,
+    { temporaryCache = false }: { readonly temporaryCache?: boolean } = {},
+  ): Promise<T> {
+    if (temporaryCache) this.#cache = temporaryCacheOf(this.options, this)
     const repository = await this.openRepository(this.#access)
     try {
       if (this.isTerminal) this.#introduce(repository)
@@ -207,9 +219,34 @@ export class CommandContext extends Output {
     }
   }
 
-  #open(backend: Backend, access: RepositoryAccess, password: string): Promise<Repository> {
+  async #open(backend: Backend, access: RepositoryAccess, password: string): Promise<Repository> {
     const { keyHint } = access
-    return Repository.open(backend, { ...this.#settings, password, keyHint, signal: this.signal })
+    if (this.#cache === 'by flags') this.#cache = cacheSettingsOf(this.options, this)
+    let opened: OpenedCache | undefined
+    const decorate =
+      this.#cache === undefined
+        ? undefined
+        : withCache({
+            ...this.#cache,
+            onWarning: (message) => this.warn(message),
+            onOpened: (cache) => (opened = cache),
+          })
+    const { signal } = this
+    const repository = await Repository.open(backend, {
+      ...this.#settings,
+      password,
+      keyHint,
+      decorate,
+      signal,
+    })
+    if (opened !== undefined) await this.#lookAfter(opened)
+    return repository
+  }
+
+  async #lookAfter(cache: OpenedCache): Promise<void> {
+    const isTemporary = this.#cache !== 'by flags' && this.#cache?.temporary === true
+    if (isTemporary) this.print(`using temporary cache in ${cache.base}`)
+    else await lookAfterCaches(cache, this.options, this)
   }
 
   #introduce({ config }: Repository): void {

@@ -1,5 +1,5 @@
 /** Flags every command takes (command spec §1.3). They may stand before and after the command's name. */
-import { Option, type Command } from 'commander'
+import type { Command } from 'commander'
 
 export interface GlobalOptions {
   /** Several for `backup`; other commands take the last. */
@@ -13,6 +13,9 @@ export interface GlobalOptions {
   readonly verbose?: number
   readonly json?: boolean
   readonly lock?: boolean
+  readonly cache?: boolean
+  readonly cacheDir?: string
+  readonly cleanupCache?: boolean
   readonly retryLock?: string
   readonly compression?: string
   readonly packSize?: string
@@ -32,9 +35,9 @@ export function collect(value: string, previous: readonly string[] = []): readon
   return [...previous, value]
 }
 
-/** Adds the global flags. Those of a cache are accepted and do nothing yet. */
+/** Adds the global flags. */
 export function addGlobalOptions(command: Command): Command {
-  command
+  return command
     .optionsGroup('Global options:')
     .option('-r, --repo <location>', 'repository, several for backup (default: $RESTIC_REPOSITORY)', collect)
     .option(
@@ -72,6 +75,9 @@ export function addGlobalOptions(command: Command): Command {
       '--workers <n>',
       'worker threads, 0 for none (default: $RESTIC_TS_WORKERS or the number of processors)',
     )
+    .option('--no-cache', 'keep no copies of index files, snapshots and trees on this machine')
+    .option('--cache-dir <folder>', 'folder for those copies (default: $RESTIC_CACHE_DIR)')
+    .option('--cleanup-cache', 'remove caches that were not used for 30 days')
     .option('--limit-upload <rate>', 'KiB a second at most to be sent')
     .option('--limit-download <rate>', 'KiB a second at most to be fetched')
     .option('-o, --option <key=value>', 'extended option, may be given more than once', collect)
@@ -93,13 +99,9 @@ export function addGlobalOptions(command: Command): Command {
       '--stuck-request-timeout <duration>',
       'repeat a request to a remote store that makes no progress for so long (default: 5m)',
     )
-  for (const flags of WITHOUT_EFFECT)
-    command.addOption(new Option(flags, 'accepted for compatibility').hideHelp())
-  return command
 }
 
 const REPEATED = ['option', 'repo', 'passwordFile', 'passwordCommand'] as const
-const WITHOUT_EFFECT = ['--no-cache', '--cache-dir <dir>', '--cleanup-cache']
 
 /** What was given, whether before or after the command's name: the later wins, what may be repeated adds up. */
 export function globalOptionsOf(command: Command): GlobalOptions {

@@ -65,6 +65,8 @@ export interface OpenOptions extends RepositorySettings {
   readonly password: string
   /** ID or prefix of the key file to try first. */
   readonly keyHint?: string | undefined
+  /** Puts something before the store once the repository's ID is known: a cache (`withCache`). */
+  readonly decorate?: ((backend: Backend, repositoryId: string) => Promise<Backend>) | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -157,7 +159,8 @@ export class Repository {
     const key = await searchKey({ backend, crypto }, options.password, options)
     // The config is sealed alike in both versions, so any codec of this key opens it.
     const config = openConfig(codecFor({ version: 2 }, key.masterKey, options), sealed)
-    return new Repository(backend, config, key, options)
+    const store = await options.decorate?.(backend, config.id)
+    return new Repository(store ?? backend, config, key, options)
   }
 
   /** The location as shown to people. */

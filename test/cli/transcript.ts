@@ -22,6 +22,8 @@ export interface TranscriptOptions {
   /** Standard input is a terminal: what is typed, prompt by prompt. */
   readonly answers?: readonly string[]
   readonly signal?: AbortSignal
+  /** Without --no-cache, which all others have. */
+  readonly cache?: boolean
   readonly now?: () => number
   /** Called with each piece of output, as it is written. */
   readonly onWrite?: (text: string) => void
@@ -62,7 +64,8 @@ export async function transcript(
     onStatusRequest: options.onStatusRequest,
   }
   const words = typeof args === 'string' ? args.split(' ') : args
-  const code = await main(words, io)
+  const isPlain = options.cache === true || words.length === 0
+  const code = await main(isPlain ? words : ['--no-cache', ...words], io)
   const stdoutBytes = Buffer.concat(output.stdout)
   const stderr = Buffer.concat(output.stderr).toString()
   return { code, stdout: stdoutBytes.toString(), stdoutBytes, stderr, prompts }

@@ -1,5 +1,6 @@
 /** The built command as a child process, with an environment of its own. */
 import { existsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { TEST_PASSWORD } from './test-repository.ts'
@@ -20,6 +21,8 @@ export function cleanEnvironment(env: Readonly<Record<string, string>> = {}): No
     HOME: process.env['HOME'],
     TMPDIR: process.env['TMPDIR'],
     TZ: 'UTC',
+    // Not the developer's own. Most tests go without: what they damage must not be healed from a copy.
+    RESTIC_CACHE_DIR: join(tmpdir(), `restic-ts-test-cache-${process.pid}`),
     RESTIC_PASSWORD: TEST_PASSWORD,
     ...env,
   }

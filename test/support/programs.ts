@@ -22,6 +22,8 @@ export interface RunOptions {
   readonly prefix?: readonly string[]
   /** Another build of our command. */
   readonly bin?: string
+  /** Ours without --no-cache, which all others have. */
+  readonly cache?: boolean
 }
 
 /** A hung command fails its test with its output instead of letting the test time out without a word. */
@@ -33,7 +35,7 @@ const STACK_TRACE = /\n\s+at .*:\d+:\d+|^goroutine \d+|\n\t\/.*\.go:\d+/
 export function start(program: Program, args: readonly string[], options: RunOptions = {}): ChildProcess {
   const command =
     program === 'ours'
-      ? [process.execPath, options.bin ?? BIN, ...args]
+      ? [process.execPath, options.bin ?? BIN, ...(options.cache === true ? [] : ['--no-cache']), ...args]
       : [resticBinary(program), '--no-cache', ...args]
   const [file, ...rest] = [...(options.prefix ?? []), ...command]
   return spawn(file!, rest, {

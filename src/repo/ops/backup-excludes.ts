@@ -15,6 +15,8 @@ export interface ExcludeOptions {
   readonly excludeCaches?: boolean | undefined
   readonly excludeLargerThanBytes?: number | undefined
   readonly oneFileSystem?: boolean | undefined
+  /** Absolute paths left out with all below them: caches of our own. */
+  readonly excludeFolders?: readonly string[] | undefined
 }
 
 /** Both take absolute paths; false keeps the entry out. */
@@ -44,9 +46,12 @@ export function createBackupFilter(
   const { excludeLargerThanBytes: limit } = options
   if (limit !== undefined) rejects.push((_path, stat) => stat.kind !== 'dir' && stat.size > limit)
   if (options.oneFileSystem === true) rejects.push(rejectOtherDevices(source, targets))
-  const hasPatterns = (options.excludes?.length ?? 0) + (options.insensitiveExcludes?.length ?? 0) > 0
+  const { excludes = [], insensitiveExcludes = [], excludeFolders = [] } = options
+  const hasPatterns = excludes.length + insensitiveExcludes.length + excludeFolders.length > 0
+  const isInFolder = (path: string): boolean =>
+    excludeFolders.some((folder) => path === folder || path.startsWith(`${folder}/`))
   return {
-    selectByName: hasPatterns ? (path) => !excluded(path).excluded : () => true,
+    selectByName: hasPatterns ? (path) => !isInFolder(path) && !excluded(path).excluded : () => true,
     select: (path, stat) => !rejects.some((reject) => reject(path, stat)),
   }
 }

@@ -3,6 +3,7 @@
  * files, the snapshot, and last the lock goes (format spec §12.5).
  */
 import { hostname } from 'node:os'
+import { resolve } from 'node:path'
 import { AbortedError, SourceError } from '../../errors.ts'
 import type { Id } from '../format/id.ts'
 import type { Snapshot } from '../format/snapshot.ts'
@@ -281,7 +282,9 @@ class BackupRun {
 
   #createFilter(targets: readonly string[]): ReturnType<typeof createBackupFilter> {
     const absolute = targets.map((target) => this.#source.absolute(cleanPath(target)))
-    return createBackupFilter(this.#source, absolute, this.#options, (message) => {
+    const caches = this.#group.members.flatMap(({ repository }) => repository.backend.cacheFolder ?? [])
+    const options = { ...this.#options, excludeFolders: caches.map((base) => resolve(base)) }
+    return createBackupFilter(this.#source, absolute, options, (message) => {
       this.#group.leader.repository.settings.onNotice?.({ kind: 'warning', message })
     })
   }
