@@ -5,9 +5,8 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { Backend, ByteRange, FileInfo, Handle } from '../../src/backend/backend.ts'
-import type { NamedFileType } from '../../src/backend/layout.ts'
-import { BackendError, FileNotFoundError } from '../../src/errors.ts'
+import type { Backend } from '../../src/backend/backend.ts'
+import { RetryBackend } from '../../src/backend/retry.ts'
 import { check } from '../../src/repo/ops/check.ts'
 import { backup } from '../../src/repo/ops/backup.ts'
 import { forget } from '../../src/repo/ops/forget.ts'
@@ -19,79 +18,10 @@ import { B2Emulator } from '../support/b2-emulator.ts'
 import { randomBytes } from '../support/many-files.ts'
 import { makeWorkFolder } from '../support/repositories.ts'
 import { listTree } from '../support/rich-tree.ts'
+import { testClock } from '../support/test-clock.ts'
 import { createTestRepositoryIn, TEST_PASSWORD } from '../support/test-repository.ts'
 
-const TRIES = 40
 const FILES = 16
-
-/** Tries again as the retry decorator does, without its waiting. */
-class Patient implements Backend {
-  readonly location: string
-  readonly connections: number
-  readonly hasAtomicReplace: boolean = true
-  readonly #inner: ReturnType<typeof openOn>
-
-  constructor(inner: ReturnType<typeof openOn>) {
-    this.#inner = inner
-    this.location = inner.location
-    this.connections = inner.connections
-  }
-
-  create(signal?: AbortSignal): Promise<void> {
-    return again(() => this.#inner.create(signal))
-  }
-
-  stat(handle: Handle, signal?: AbortSignal): Promise<FileInfo> {
-    return again(() => this.#inner.stat(handle, signal))
-  }
-
-  async *list(type: NamedFileType, signal?: AbortSignal): AsyncGenerator<FileInfo> {
-    yield* await again(async () => {
-      const files: FileInfo[] = []
-      for await (const file of this.#inner.list(type, signal)) files.push(file)
-      return files
-    })
-  }
-
-  read(handle: Handle, range?: ByteRange, signal?: AbortSignal): Promise<Uint8Array> {
-    return again(() => this.#inner.read(handle, range, signal))
-  }
-
-  write(handle: Handle, data: Uint8Array, signal?: AbortSignal): Promise<void> {
-    return again(() => this.#inner.write(handle, data, signal))
-  }
-
-  async remove(handle: Handle, signal?: AbortSignal): Promise<void> {
-    let tries = 0
-    await again(async () => {
-      try {
-        tries += 1
-        await this.#inner.remove(handle, signal)
-      } catch (error) {
-        // The try before may have arrived after all.
-        if (!(error instanceof FileNotFoundError) || tries === 1) throw error
-      }
-    })
-  }
-
-  prepareRemoval(type: NamedFileType, names: readonly string[], signal?: AbortSignal): Promise<void> {
-    return again(() => this.#inner.prepareRemoval(type, names, signal))
-  }
-
-  close(): Promise<void> {
-    return this.#inner.close()
-  }
-}
-
-async function again<T>(work: () => Promise<T>): Promise<T> {
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await work()
-    } catch (error) {
-      if (!(error instanceof BackendError) || !error.transient || tries >= TRIES) throw error
-    }
-  }
-}
 
 let work = ''
 let source = ''
@@ -115,9 +45,10 @@ afterEach(async () => {
   rmSync(join(work, 'target'), { recursive: true, force: true })
 })
 
-async function start(seed: number): Promise<Patient> {
+/** As `openBackend` opens it, but nobody waits. */
+async function start(seed: number): Promise<RetryBackend> {
   emulator = await B2Emulator.start({ buckets: [TEST_BUCKET], seed })
-  return new Patient(openOn(emulator))
+  return new RetryBackend(openOn(emulator), { clock: testClock() })
 }
 
 /** Two backups, the first forgotten and pruned away, a check of all data and a restore: a repository's whole life. */

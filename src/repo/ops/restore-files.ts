@@ -266,10 +266,10 @@ export class FileWriter {
     if (planned.missing === 0) this.#finish(file)
   }
 
-  /** A blob that is damaged here may lie whole in another pack. */
+  /** A blob that is damaged here may lie whole in another pack, or have been spoiled on its way only. */
   async #placeOtherCopy(places: readonly Place[], blob: PackedBlob, error: Error): Promise<void> {
     const { repository, signal } = this.#options
-    if (this.#index.rowsOf(blob.type, blob.id).length > 1) {
+    if (error instanceof CorruptDataError || this.#index.rowsOf(blob.type, blob.id).length > 1) {
       try {
         this.#place(places, await repository.loadBlob(blob.type, blob.id, signal))
         return
