@@ -18,13 +18,19 @@ import { quoteUnprintable } from './safe-text.ts'
 export class BackupOutput {
   readonly #output: Output
   readonly #dryRun: boolean
+  readonly #showsStored: boolean
   readonly #targets: BackupTargets
   readonly #rate: RateEstimator
   readonly #status: StatusReporter<BackupProgress>
   #bytesPerSecond = 0
 
-  constructor(output: Output, options: { readonly dryRun: boolean; readonly targets: BackupTargets }) {
+  /** @param options `showsStored`: how much has arrived, which for a store far away is less than what was read */
+  constructor(
+    output: Output,
+    options: { readonly dryRun: boolean; readonly targets: BackupTargets; readonly showsStored?: boolean },
+  ) {
     this.#output = output
+    this.#showsStored = options.showsStored === true
     this.#dryRun = options.dryRun
     this.#targets = options.targets
     this.#rate = new RateEstimator(output.io.now)
@@ -103,8 +109,9 @@ export class BackupOutput {
   }
 
   #statusText(progress: BackupProgress, seconds: number): string {
-    const { filesDone, bytesDone, totals, errorCount, currentFiles } = progress
-    const done = `${filesDone} files ${formatBytes(bytesDone)}`
+    const { filesDone, bytesDone, bytesStored, totals, errorCount, currentFiles } = progress
+    const stored = this.#showsStored ? `, uploaded ${formatBytes(bytesStored)}` : ''
+    const done = `${filesDone} files ${formatBytes(bytesDone)}${stored}`
     const rate = `${errorCount} errors, ${formatBytes(Math.round(this.#bytesPerSecond))}/s`
     const files = currentFiles.map((file) => `  ${quoteUnprintable(file)}`).join('')
     const elapsed = `[${formatSeconds(seconds)}]`

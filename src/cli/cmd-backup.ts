@@ -86,7 +86,8 @@ async function runBackup(context: CommandContext, args: readonly string[], flags
   const targets = await backupTargets(context, args, flags)
   context.print('open repository', 2)
   const { errorCount, failed, total } = await context.withRepositories(async (repositories, unopened) => {
-    const output = new BackupOutput(context, { dryRun: flags.dryRun === true, targets })
+    const showsStored = repositories.some(({ location }) => isRemote(location))
+    const output = new BackupOutput(context, { dryRun: flags.dryRun === true, targets, showsStored })
     try {
       const made = await backupToAll(repositories, {
         ...options,
@@ -140,6 +141,11 @@ async function backupOptions(context: CommandContext, flags: Flags): Promise<Bac
     programVersion: `restic-ts ${VERSION}`,
     signal: context.signal,
   }
+}
+
+/** By its shown location: those of local folders have no scheme. */
+function isRemote(location: string): boolean {
+  return /^(b2|s3|rest|sftp|rclone):/.test(location)
 }
 
 /** `YYYY-MM-DD HH:MM:SS` in the local zone. @throws InvalidInputError */

@@ -307,10 +307,15 @@ describe('how far a backup is', () => {
   }
 
   function shown(isJson: boolean, ...steps: BackupProgress[]): string {
+    return shownFor(false, isJson, ...steps)
+  }
+
+  function shownFor(isRemote: boolean, isJson: boolean, ...steps: BackupProgress[]): string {
     const screen = new Screen({ columns: 500 })
     const backup = new BackupOutput(screen.output({ isJson }), {
       dryRun: false,
       targets: { paths: [], missing: 0 },
+      showsStored: isRemote,
     })
     const { onProgress } = backup.callbacks(true)
     for (const step of steps) {
@@ -327,6 +332,12 @@ describe('how far a backup is', () => {
     expect(shown(false, EARLY, { ...EARLY, filesDone: 2, bytesDone: 2048 })).toContain(
       `${CLEAR}[0:01] 2 files 2.000 KiB, 0 errors, 2.000 KiB/s${CLEAR}`,
     )
+  })
+
+  it('shows beside it what has arrived in a store far away', () => {
+    const step = { ...EARLY, filesDone: 2, bytesDone: 2048, bytesStored: 1024 }
+    expect(shownFor(true, false, EARLY, step)).toContain('2 files 2.000 KiB, uploaded 1.000 KiB, 0 errors')
+    expect(shownFor(false, false, EARLY, step)).not.toContain('uploaded')
   })
 
   it('shows percentage, totals, rate, the time left and the files at hand', () => {
