@@ -1,13 +1,14 @@
 /**
  * `npm run bench -- [--data linux,random,…] [--jobs backup,…] [--runs 3] [--json FILE] [--kernels]
- * [--index 1,5,10]`: whole commands beside restic 0.19.1, in alternating runs on one machine, or loading the index of so
- * many million blobs. Prints a table of medians and their ratios.
+ * [--index 1,5,10] [--far]`: whole commands beside restic 0.19.1, in alternating runs on one machine; loading the index
+ * of so many million blobs; or a repository behind a long line. Prints a table of medians and their ratios.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { DATASETS, prepare } from './data.ts'
+import { benchFar } from './far.ts'
 import { loadIndex } from './index-scale.ts'
 import { JOBS, type JobRun } from './jobs.ts'
 import { benchKernels } from './kernels.ts'
@@ -42,6 +43,7 @@ const { values } = parseArgs({
     json: { type: 'string' },
     kernels: { type: 'boolean', default: false },
     index: { type: 'string' },
+    far: { type: 'boolean', default: false },
   },
 })
 
@@ -51,9 +53,14 @@ else await benchCommands()
 async function benchCommands(): Promise<void> {
   // oxlint-disable-next-line node/no-process-env -- where a large disk is
   const root = process.env['RESTIC_TS_BENCH_DIR'] ?? join(tmpdir(), 'restic-ts-bench')
-  const rows = values.index === undefined ? await benchJobs(root) : await benchIndex(root, values.index)
+  const rows = await bench(root)
   process.stdout.write(`${[describeMachine(), '', ...HEADER, ...rows.map(line)].join('\n')}\n`)
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(rows, undefined, 1)}\n`)
+}
+
+function bench(root: string): Promise<Row[]> {
+  if (values.far) return benchFar(root, Number(values.runs))
+  return values.index === undefined ? benchJobs(root) : benchIndex(root, values.index)
 }
 
 async function benchIndex(root: string, sizes: string): Promise<Row[]> {
