@@ -2,7 +2,16 @@
  * Snapshots made to escape from the folder they are restored to: by the names of their entries, by links and by names
  * given twice. Each is restored beside a sound file, which must come through.
  */
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { LocalBackend } from '../../src/backend/local.ts'
@@ -66,14 +75,20 @@ async function hostileSnapshot(nodes: readonly Node[]): Promise<Id> {
 }
 
 /** Restores to a folder whose neighbours are watched. */
-async function restore(id: Id, prepare?: (target: string) => void): Promise<Run & { target: string }> {
+async function restore(
+  id: Id,
+  prepare?: (target: string) => void,
+  flags: readonly string[] = [],
+): Promise<Run & { target: string }> {
   const around = join(work, `around-${copies++}`)
   const target = join(around, 'target')
   mkdirSync(target, { recursive: true })
   writeFileSync(join(around, 'outside'), 'outside')
   mkdirSync(join(around, 'outside-folder'))
   prepare?.(target)
-  const result = await run('ours', ['-r', path, 'restore', id, '--target', target], { cwd: around })
+  const result = await run('ours', ['-r', path, 'restore', id, '--target', target, ...flags], {
+    cwd: around,
+  })
   expect(readdirSync(around).toSorted()).toEqual(['outside', 'outside-folder', 'target'])
   expect(readFileSync(join(around, 'outside'), 'utf8')).toBe('outside')
   expect(lstatSync(join(around, 'outside')).mode & 0o777).toBe(0o644)
@@ -148,6 +163,18 @@ describe('links', () => {
       const { target } = await restore(await hostileSnapshot(nodes))
       expect(readdirSync(join(target, '..', 'outside-folder'))).toEqual([])
     }
+  })
+
+  it.each(['never', 'if-newer'])('to a name where a symlink was left do not lead out (%s)', async (mode) => {
+    const shared = { inode: 9n, links: 2 }
+    const id = await hostileSnapshot([file('a', shared), file('b', { ...shared, mode: 0o7777 })])
+    const plant = (target: string): void => {
+      mkdirSync(join(target, 'hostile'))
+      symlinkSync('../../outside', join(target, 'hostile', 'a'))
+    }
+    const { code, stderr, target } = await restore(id, plant, ['--overwrite', mode])
+    expect([code, existsSync(join(target, 'hostile', 'b'))]).toEqual([1, false])
+    expect(stderr).toContain('where something else stands')
   })
 
   it('to a name that could not be restored are not made', async () => {

@@ -163,8 +163,14 @@ export class RestoreTarget {
     libc.makeNode(path, type | FILE_MODE, node.type === 'fifo' ? 0n : node.device)
   }
 
-  /** Makes `location` another name of the file at `existing`. */
-  link(existing: string, location: string): void {
+  /**
+   * Makes `location` another name of what stands at `existing`.
+   * @throws UnsupportedError where that is not what the node says: what was left as it is may be anything, and the
+   * metadata of a file must not be set through a symlink
+   */
+  link(existing: string, location: string, node: Node): void {
+    if (!isOfType(this.lstat(existing), node.type))
+      throw new UnsupportedError(`it is the same file as ${existing}, where something else stands`)
     this.ensureFolder(dirname(location))
     this.clear(location)
     linkSync(nativePath(this.pathOf(existing)), nativePath(this.pathOf(location)))
@@ -181,6 +187,13 @@ export class RestoreTarget {
   #removeTree(location: string): void {
     rmSync(nativePath(this.pathOf(location)), { recursive: true, force: true })
   }
+}
+
+function isOfType(stats: BigIntStats | undefined, type: NodeType): boolean {
+  if (stats === undefined) return false
+  if (type === 'file') return stats.isFile()
+  if (type === 'symlink') return stats.isSymbolicLink()
+  return !stats.isFile() && !stats.isSymbolicLink() && !stats.isDirectory()
 }
 
 /** Makes a new file; undefined where something stands there already. */

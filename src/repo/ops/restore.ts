@@ -268,7 +268,8 @@ class RestoreRun {
   /** Where a file with several names was met first, if that is not here. */
   #firstNameOf(location: string, node: Node): string | undefined {
     if (node.links <= 1) return undefined
-    const key = `${node.inode}/${node.deviceId}`
+    // By type as well: a file that claims to be the same as a symlink would be written through it.
+    const key = `${node.type}/${node.inode}/${node.deviceId}`
     const first = this.#firstNames.get(key)
     if (first === undefined) this.#firstNames.set(key, location)
     return first === location ? undefined : first
@@ -298,7 +299,7 @@ class RestoreRun {
     }
     if (this.#options.dryRun !== true) {
       if (first === undefined) this.#target.createSpecial(location, node)
-      else this.#target.link(first, location)
+      else this.#target.link(first, location, node)
       this.#setMetadata(location, this.#metadataOf(node))
     }
     this.#done('restored', location, 0)
