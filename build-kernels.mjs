@@ -1,6 +1,6 @@
 /**
  * Compiles the AssemblyScript kernels (`*-kernel.as`) to modules (`*-kernel.generated.ts`) that hold the WebAssembly in
- * base64: one constant for each set of instructions it is built for. Run before tsc and vitest.
+ * base64, one constant for each set of instructions it is built for, and load it. Run before tsc and vitest.
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { main as compile } from 'assemblyscript/asc'
@@ -24,6 +24,33 @@ const OPTIONS = [
   '--outFile',
   'wasm',
 ]
+/** What every such module ends with. Crypto and chunker are leaves: they could not share it otherwise. */
+const LOADER = `
+/** The little that is used here; TypeScript declares it for browsers only. What a module exports its loader knows. */
+declare const WebAssembly:
+  | {
+      readonly validate: (code: Uint8Array) => boolean
+      readonly Module: new (code: Uint8Array) => object
+      readonly Instance: new (module: object) => { readonly exports: never }
+    }
+  | undefined
+
+/**
+ * What a build exports.
+ * @returns undefined where this machine or runtime cannot run it
+ */
+export function load<Kernel>(build: string): Kernel | undefined {
+  if (typeof WebAssembly === 'undefined') return undefined
+  const code = Uint8Array.from(atob(build), (character) => character.charCodeAt(0))
+  if (!WebAssembly.validate(code)) return undefined
+  try {
+    return new WebAssembly.Instance(new WebAssembly.Module(code)).exports
+  } catch {
+    // Some limit forbids it: of address space, or by a policy. We do without.
+    return undefined
+  }
+}
+`
 
 for (const { path, builds } of KERNELS) {
   const source = await readFile(`${path}.as`, 'utf8')
@@ -32,7 +59,7 @@ for (const { path, builds } of KERNELS) {
     const wasm = await build(source, options)
     module += `\nexport const ${name}: string =\n  '${Buffer.from(wasm).toString('base64')}'\n`
   }
-  await writeFile(`${path}.generated.ts`, module)
+  await writeFile(`${path}.generated.ts`, module + LOADER)
 }
 
 async function build(source, options) {

@@ -1,16 +1,7 @@
 /** The scan for cut points in WebAssembly: loads what rabin-kernel.as is compiled to, or falls back to plain TypeScript. */
-import { RELAXED_SIMD, SIMD } from './rabin-kernel.generated.ts'
+import { load, RELAXED_SIMD, SIMD } from './rabin-kernel.generated.ts'
 import { createPlainScanner, SCAN_BYTES, type CutScanner, type ScannerFactory } from './rabin-scan.ts'
 import { WINDOW_SIZE, type RabinTables } from './rabin-tables.ts'
-
-/** The little that is used here; TypeScript declares it for browsers only. */
-declare const WebAssembly:
-  | {
-      readonly validate: (code: Uint8Array) => boolean
-      readonly Module: new (code: Uint8Array) => object
-      readonly Instance: new (module: object) => { readonly exports: Kernel }
-    }
-  | undefined
 
 interface Kernel {
   readonly memory: { readonly buffer: ArrayBuffer }
@@ -36,7 +27,7 @@ export function createScanner(tables: RabinTables): CutScanner {
  * @returns undefined where this machine or runtime cannot run it
  */
 export function kernelScannerFactory(build: string): ScannerFactory | undefined {
-  const kernel = load(build)
+  const kernel = load<Kernel>(build)
   if (kernel === undefined) return undefined
   const memory = new Uint8Array(kernel.memory.buffer)
   const input = memory.subarray(kernel.INPUT.value, kernel.INPUT.value + WINDOW_SIZE + SCAN_BYTES)
@@ -80,16 +71,4 @@ function splitTables(tables: RabinTables): Uint8Array {
 
 function entry(high: Int32Array, low: Int32Array, i: number): bigint {
   return (BigInt(high[i]!) << 32n) | BigInt(low[i]! >>> 0)
-}
-
-function load(build: string): Kernel | undefined {
-  if (typeof WebAssembly === 'undefined') return undefined
-  const code = Uint8Array.from(atob(build), (character) => character.charCodeAt(0))
-  if (!WebAssembly.validate(code)) return undefined
-  try {
-    return new WebAssembly.Instance(new WebAssembly.Module(code)).exports
-  } catch {
-    // Some limit forbids it: of address space, or by a policy. We do without.
-    return undefined
-  }
 }

@@ -1,15 +1,6 @@
 /** Poly1305 in WebAssembly: loads and feeds what poly1305-kernel.as is compiled to, or falls back to plain TypeScript. */
-import { SCALAR, SIMD } from './poly1305-kernel.generated.ts'
+import { load, SCALAR, SIMD } from './poly1305-kernel.generated.ts'
 import { poly1305 } from './poly1305.ts'
-
-/** The little that is used here; TypeScript declares it for browsers only. */
-declare const WebAssembly:
-  | {
-      readonly validate: (code: Uint8Array) => boolean
-      readonly Module: new (code: Uint8Array) => object
-      readonly Instance: new (module: object) => { readonly exports: Kernel }
-    }
-  | undefined
 
 interface Kernel {
   readonly memory: { readonly buffer: ArrayBuffer }
@@ -37,7 +28,7 @@ export function fastPoly1305(oneTimeKey: Uint8Array, message: Uint8Array): Uint8
  * @returns undefined where this machine or runtime cannot run it
  */
 export function createKernelPoly1305(build: string): typeof poly1305 | undefined {
-  const kernel = load(build)
+  const kernel = load<Kernel>(build)
   if (kernel === undefined) return undefined
   const { KEY, TAG, INPUT } = kernel
   const memory = new Uint8Array(kernel.memory.buffer)
@@ -51,17 +42,5 @@ export function createKernelPoly1305(build: string): typeof poly1305 | undefined
     }
     kernel.finish()
     return memory.slice(TAG.value, TAG.value + 16)
-  }
-}
-
-function load(build: string): Kernel | undefined {
-  if (typeof WebAssembly === 'undefined') return undefined
-  const code = Uint8Array.from(atob(build), (character) => character.charCodeAt(0))
-  if (!WebAssembly.validate(code)) return undefined
-  try {
-    return new WebAssembly.Instance(new WebAssembly.Module(code)).exports
-  } catch {
-    // Some limit forbids it: of address space, or by a policy. We do without.
-    return undefined
   }
 }

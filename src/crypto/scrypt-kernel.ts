@@ -1,14 +1,5 @@
 /** ROMix of scrypt in WebAssembly: loads and feeds what scrypt-kernel.as is compiled to. */
-import { SIMD } from './scrypt-kernel.generated.ts'
-
-/** The little that is used here; TypeScript declares it for browsers only. */
-declare const WebAssembly:
-  | {
-      readonly validate: (code: Uint8Array) => boolean
-      readonly Module: new (code: Uint8Array) => object
-      readonly Instance: new (module: object) => { readonly exports: Kernel }
-    }
-  | undefined
+import { load, SIMD } from './scrypt-kernel.generated.ts'
 
 interface Kernel {
   readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number }
@@ -26,7 +17,7 @@ export type MixBlocks = (blocks: Uint8Array, N: number, r: number) => void
 
 /** @returns undefined where this machine or runtime cannot run it */
 export function createMixBlocks(): MixBlocks | undefined {
-  const kernel = load(SIMD)
+  const kernel = load<Kernel>(SIMD)
   if (kernel === undefined) return undefined
   const { BLOCKS, memory } = kernel
   return (blocks, N, r) => {
@@ -40,17 +31,5 @@ export function createMixBlocks(): MixBlocks | undefined {
       kernel.mixTwo(N, r)
       two.set(room.subarray(0, two.length))
     }
-  }
-}
-
-function load(build: string): Kernel | undefined {
-  if (typeof WebAssembly === 'undefined') return undefined
-  const code = Uint8Array.from(atob(build), (character) => character.charCodeAt(0))
-  if (!WebAssembly.validate(code)) return undefined
-  try {
-    return new WebAssembly.Instance(new WebAssembly.Module(code)).exports
-  } catch {
-    // Some limit forbids it: of address space, or by a policy. We do without.
-    return undefined
   }
 }
