@@ -166,18 +166,21 @@ export class FileWriter {
     this.#takeOutcome(whole, output.files)
     let place = 0
     for (const [i, blob] of blobs.entries()) {
-      const ofBlob = opened[i] ?? []
+      const missing: Place[] = []
       const damage = output.damaged.get(i)
-      const error = damage === undefined ? undefined : damageOf(blob, packId, damage)
-      for (const one of ofBlob) {
+      for (const one of opened[i] ?? []) {
         const failure = output.failures.get(place++)
         const number = whole.numbers.get(one.file)
-        if (number !== undefined) {
-          if (output.files.undone.has(number)) await this.#placeAgain(one, blob, error)
-        } else if (error !== undefined) await this.#placeOtherCopy([one], blob, error)
-        else if (failure === undefined) this.#placed(one.file, plaintextLengthOf(blob))
-        else this.#fail(one.file, systemErrorOf(failure))
+        const isWritten = number === undefined ? damage === undefined : !output.files.undone.has(number)
+        if (!isWritten) missing.push(one)
+        else if (number === undefined) {
+          if (failure === undefined) this.#placed(one.file, plaintextLengthOf(blob))
+          else this.#fail(one.file, systemErrorOf(failure))
+        }
       }
+      if (missing.length === 0) continue
+      if (damage === undefined) await this.#placeAgain(missing, blob)
+      else await this.#placeOtherCopy(missing, blob, damageOf(blob, packId, damage))
     }
   }
 
@@ -280,18 +283,14 @@ export class FileWriter {
     for (const { file } of places) this.#fail(file, error)
   }
 
-  /** A file that a thread could not make gets its blobs one by one. */
-  async #placeAgain(place: Place, blob: PackedBlob, damage: Error | undefined): Promise<void> {
-    if (damage !== undefined) {
-      await this.#placeOtherCopy([place], blob, damage)
-      return
-    }
+  /** Files that a thread could not make get their blobs one by one. */
+  async #placeAgain(places: readonly Place[], blob: PackedBlob): Promise<void> {
     const { repository, signal } = this.#options
     try {
-      this.#place([place], await repository.loadBlob(blob.type, blob.id, signal))
+      this.#place(places, await repository.loadBlob(blob.type, blob.id, signal))
     } catch (error) {
       if (!isPackFailure(error)) throw error
-      this.#fail(place.file, error)
+      for (const { file } of places) this.#fail(file, error)
     }
   }
 

@@ -14,7 +14,7 @@ export interface PlannedFile {
   /** Parts of what stands there stay. */
   readonly isUpdate: boolean
   /** Nothing stood there when the file was planned. */
-  isFree: boolean
+  readonly isFree: boolean
   /** Places that wait for their blob. */
   missing: number
   failed: boolean
