@@ -30,9 +30,9 @@ export {
   removeCache,
   type CacheInfo,
 } from './backend/cache-directory.ts'
-export { withCache, type CacheSettings, type OpenedCache } from './backend/cache.ts'
-export { displayLocation, openBackend, type OpenBackendOptions } from './backend/location.ts'
+export { displayLocation, isRemote, openBackend, type OpenBackendOptions } from './backend/location.ts'
 export { MemoryBackend } from './backend/memory.ts'
+export { withCache, type CacheSettings, type OpenedCache } from './backend/with-cache.ts'
 
 export type { CryptoProvider, ScryptParams } from './crypto/provider.ts'
 export { nativeCrypto } from './crypto/native.ts'

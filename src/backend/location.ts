@@ -1,7 +1,6 @@
 /** Repository locations as people write them (command spec §1.6), and the backends they stand for. */
 import { InvalidInputError, UnsupportedError } from '../errors.ts'
 import type { Backend } from './backend.ts'
-import { LimitedBackend } from './limited.ts'
 import { rateLimits, waitingMs, type RateLimits } from './rate-limit.ts'
 import type { StoreSettings } from './store-settings.ts'
 import type { TlsFiles } from './tls-files.ts'
@@ -42,13 +41,22 @@ const BROKEN_PASSWORD = /(\/\/[^/:@]+):(?!\d*\/)[^/@]*\/.*@/s
 export function parseLocation(text: string): Location {
   if (text === '') throw new InvalidInputError('Please specify repository location (-r or --repository-file)')
   const colon = text.indexOf(':')
-  const scheme = SCHEMES.find((name) => name === text.slice(0, Math.max(0, colon)))
+  const scheme = schemeOf(text)
   if (scheme !== undefined) return { scheme, rest: text.slice(colon + 1) }
   const isPath = colon < 0 || (text.indexOf('/') >= 0 && text.indexOf('/') < colon) || DRIVE_LETTER.test(text)
   if (isPath) return { scheme: 'local', rest: text }
   throw new InvalidInputError(`invalid backend: ${displayLocation(text)}`, {
     hint: 'a local path that contains a colon can be written as local:PATH or ./PATH',
   })
+}
+
+function schemeOf(text: string): Location['scheme'] | undefined {
+  return SCHEMES.find((name) => text.startsWith(`${name}:`))
+}
+
+/** Whether only a network leads to a location. It may be one as shown, which for a local folder is its path. */
+export function isRemote(text: string): boolean {
+  return (schemeOf(text) ?? 'local') !== 'local'
 }
 
 /** A location without the password it may hold. */
@@ -65,11 +73,16 @@ export async function openBackend(text: string, options: OpenBackendOptions = {}
   const location = parseLocation(text)
   const limits = rateLimits({ upload: options.limitUpload, download: options.limitDownload })
   const store = await openStore(text, location, { ...options, limits })
-  const isLimited = limits.upload !== undefined || limits.download !== undefined
-  const limited = isLimited && !PACED.has(location.scheme) ? new LimitedBackend(store, limits) : store
+  const limited = PACED.has(location.scheme) ? store : await limit(store, limits)
   if (location.scheme === 'local') return limited
   const { RetryBackend } = await import('./retry.ts')
   return new RetryBackend(limited, { onNotice: ({ message }) => options.onMessage?.(message) })
+}
+
+async function limit(store: Backend, limits: RateLimits): Promise<Backend> {
+  if (limits.upload === undefined && limits.download === undefined) return store
+  const { LimitedBackend } = await import('./limited.ts')
+  return new LimitedBackend(store, limits)
 }
 
 interface OpenStoreOptions extends OpenBackendOptions {

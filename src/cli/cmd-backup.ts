@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import {
   backupToAll,
   InvalidInputError,
+  isRemote,
   parseByteSize,
   parseGroupBy,
   parseTagList,
@@ -141,11 +142,6 @@ async function backupOptions(context: CommandContext, flags: Flags): Promise<Bac
     programVersion: `restic-ts ${VERSION}`,
     signal: context.signal,
   }
-}
-
-/** By its shown location: those of local folders have no scheme. */
-function isRemote(location: string): boolean {
-  return /^(b2|s3|rest|sftp|rclone):/.test(location)
 }
 
 /** `YYYY-MM-DD HH:MM:SS` in the local zone. @throws InvalidInputError */
