@@ -62,7 +62,8 @@ export class BackupOutput {
   /** @param made one for each repository that the backup was begun for */
   summary(made: readonly RepositoryBackup[]): void {
     const isOne = made.length === 1
-    for (const [i, { repository, result }] of finished(made).entries()) {
+    const finished = finishedOf(made)
+    for (const [i, { repository, result }] of finished.entries()) {
       const location = isOne ? undefined : repository.location
       if (this.#output.isJson) this.#jsonSummary(result, location)
       else {
@@ -70,8 +71,7 @@ export class BackupOutput {
         this.#textAdded(result, location)
       }
     }
-    const [first] = finished(made)
-    if (first !== undefined && !this.#output.isJson) this.#textSaved(made, first.result)
+    if (!this.#output.isJson) this.#textSaved(finished, isOne)
   }
 
   #started(parent: SnapshotRecord | undefined, scan: boolean): void {
@@ -233,11 +233,14 @@ export class BackupOutput {
     output.print(`${verb} to ${location}: ${added} (${stored} stored)`)
   }
 
-  #textSaved(made: readonly RepositoryBackup[], { statistics: s, durationSeconds }: BackupResult): void {
+  #textSaved(finished: readonly FinishedBackup[], isOne: boolean): void {
+    const [first] = finished
+    if (first === undefined) return
+    const { statistics: s, durationSeconds } = first.result
     const processed = `${s.totalFilesProcessed} files, ${formatBytes(s.totalBytesProcessed)}`
     this.#output.print(`\nprocessed ${processed} in ${formatSeconds(durationSeconds)}`)
-    for (const { repository, result } of finished(made)) {
-      const where = made.length === 1 ? '' : ` in ${repository.location}`
+    for (const { repository, result } of finished) {
+      const where = isOne ? '' : ` in ${repository.location}`
       if (result.snapshotId !== undefined)
         this.#output.print(`snapshot ${shortId(result.snapshotId)} saved${where}`)
       else if (!this.#dryRun) this.#output.print(`skipped creating snapshot${where}`)
@@ -249,7 +252,7 @@ interface FinishedBackup extends RepositoryBackup {
   readonly result: BackupResult
 }
 
-function finished(made: readonly RepositoryBackup[]): readonly FinishedBackup[] {
+function finishedOf(made: readonly RepositoryBackup[]): readonly FinishedBackup[] {
   return made.flatMap(({ result, ...rest }) => (result === undefined ? [] : [{ ...rest, result }]))
 }
 

@@ -8,7 +8,6 @@ import {
   withCache,
   WrongPasswordError,
   type Backend,
-  type CacheSettings,
   type Lock,
   type Notice,
   type OpenBackendOptions,
@@ -54,7 +53,7 @@ export class CommandContext extends Output {
   readonly #settings: RepositorySettings
   readonly #store: OpenBackendOptions
   readonly #lines: LineReader
-  #cache: CacheSettings | undefined | 'by flags' = 'by flags'
+  #hasTemporaryCache = false
 
   /** Checks all flags before anything is opened. @throws InvalidInputError */
   constructor(io: CliIo, options: GlobalOptions) {
@@ -96,7 +95,7 @@ export class CommandContext extends Output {
     work: (repository: Repository) => Promise<T>,
     { temporaryCache = false }: { readonly temporaryCache?: boolean } = {},
   ): Promise<T> {
-    if (temporaryCache) this.#cache = temporaryCacheOf(this.options, this)
+    this.#hasTemporaryCache = temporaryCache
     const repository = await this.openRepository(this.#access)
     try {
       if (this.isTerminal) this.#introduce(repository)
@@ -220,18 +219,12 @@ export class CommandContext extends Output {
   }
 
   async #open(backend: Backend, access: RepositoryAccess, password: string): Promise<Repository> {
-    const { keyHint } = access
-    if (this.#cache === 'by flags') this.#cache = cacheSettingsOf(this.options, this)
-    let opened: OpenedCache | undefined
-    const decorate =
-      this.#cache === undefined
-        ? undefined
-        : withCache({
-            ...this.#cache,
-            onWarning: (message) => this.warn(message),
-            onOpened: (cache) => (opened = cache),
-          })
     const { signal } = this
+    const { keyHint } = access
+    const settings = (this.#hasTemporaryCache ? temporaryCacheOf : cacheSettingsOf)(this.options, this)
+    let opened: OpenedCache | undefined
+    const onWarning = (message: string): void => this.warn(message)
+    const decorate = settings && withCache({ ...settings, onWarning, onOpened: (cache) => (opened = cache) })
     const repository = await Repository.open(backend, {
       ...this.#settings,
       password,
@@ -244,8 +237,7 @@ export class CommandContext extends Output {
   }
 
   async #lookAfter(cache: OpenedCache): Promise<void> {
-    const isTemporary = this.#cache !== 'by flags' && this.#cache?.temporary === true
-    if (isTemporary) this.print(`using temporary cache in ${cache.base}`)
+    if (this.#hasTemporaryCache) this.print(`using temporary cache in ${cache.base}`)
     else await lookAfterCaches(cache, this.options, this)
   }
 
