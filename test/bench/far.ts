@@ -5,13 +5,13 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { B2Emulator, MASTER_KEY } from '../support/b2-emulator.ts'
 import { cleanEnvironment } from '../support/cli.ts'
 import { ConnectProxy, makeTestIdentity } from '../support/connect-proxy.ts'
 import { LossyNetwork } from '../support/lossy-network.ts'
-import { commandOf, PROGRAMS, type Measurement, type Program } from './programs.ts'
+import { commandOf, PROGRAMS, readReport, timed, type Measurement, type Program } from './programs.ts'
 
 const MIB = 1 << 20
 const LINE = { latencyMs: 50, bytesPerSecond: 20 * MIB }
@@ -85,7 +85,8 @@ async function measureBeside(
 ): Promise<Measurement> {
   const report = `${cwd}.time`
   const started = performance.now()
-  const child = spawn('/usr/bin/time', ['-q', '-o', report, '-f', '%U %S %M', ...command], {
+  const [timer, ...args] = timed(command, report)
+  const child = spawn(timer, args, {
     cwd,
     env: cleanEnvironment(env),
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -95,6 +96,5 @@ async function measureBeside(
   const [code] = (await once(child, 'close')) as [number | null]
   const wallSeconds = (performance.now() - started) / 1000
   if (code !== 0) throw new Error(`${command.join(' ')} ended with ${code}: ${said}`)
-  const [user = 0, system = 0, kib = 0] = readFileSync(report, 'utf8').trim().split(' ').map(Number)
-  return { wallSeconds, cpuSeconds: user + system, peakMib: kib / 1024 }
+  return { wallSeconds, ...readReport(report) }
 }

@@ -34,8 +34,8 @@ export function measureCommand(command: readonly string[], cwd?: string, status 
   // What the run before left to be written must not be written at the cost of this one.
   spawnSync('sync')
   const started = performance.now()
-  // GNU time reports what the kernel counted of the ended process.
-  const run = spawnSync('/usr/bin/time', ['-q', '-o', report, '-f', '%U %S %M', ...command], {
+  const [timer, ...args] = timed(command, report)
+  const run = spawnSync(timer, args, {
     cwd,
     env: cleanEnvironment(),
     encoding: 'utf8',
@@ -44,6 +44,15 @@ export function measureCommand(command: readonly string[], cwd?: string, status 
   const wallSeconds = (performance.now() - started) / 1000
   if (run.error !== undefined) throw run.error
   if (run.status !== status) throw new Error(`${command.join(' ')} ended with ${run.status}: ${run.stderr}`)
+  return { wallSeconds, ...readReport(report) }
+}
+
+/** A command run by GNU time, which reports what the kernel counted of the ended process. */
+export function timed(command: readonly string[], report: string): [string, ...string[]] {
+  return ['/usr/bin/time', '-q', '-o', report, '-f', '%U %S %M', ...command]
+}
+
+export function readReport(report: string): Omit<Measurement, 'wallSeconds'> {
   const [user = 0, system = 0, kib = 0] = readFileSync(report, 'utf8').trim().split(' ').map(Number)
-  return { wallSeconds, cpuSeconds: user + system, peakMib: kib / 1024 }
+  return { cpuSeconds: user + system, peakMib: kib / 1024 }
 }
