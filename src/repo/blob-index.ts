@@ -20,6 +20,10 @@ export interface BlobLocation extends PackedBlob {
 /** What became of a pack added: it was new, it was there already, or it was there with other contents (damage). */
 export type AddedPack = 'new' | 'same' | 'conflicting'
 
+/** Offsets are summed up each time they are asked for, unless there are more blobs before them. */
+const FEW_ROWS = 64
+const RECENT_PACKS = 16
+
 /** The types share the length column: the top bit says tree. Blobs are far below 2 GiB. */
 const TREE_BIT = 0x8000_0000
 const LENGTH_MASK = 0x7fff_ffff
@@ -59,6 +63,7 @@ export class BlobIndex {
   readonly #firstRows = new Uint32Column()
   /** Offsets of packs whose blobs do not lie end to end from 0: none but in damaged or foreign indexes. */
   readonly #irregularOffsets = new Map<number, Uint32Array>()
+  readonly #recentOffsets = new Map<number, Uint32Array>()
   /** Of packs with trees, as far as they were asked for. */
   readonly #packEnds = new Map<number, number>()
   readonly #scratch = new Uint8Array(ID_BYTES)
@@ -260,11 +265,27 @@ export class BlobIndex {
 
   #offsetAt(row: number, pack: number): number {
     const first = this.#firstRows.at(pack)
-    const irregular = this.#irregularOffsets.get(pack)
-    if (irregular !== undefined) return irregular[row - first] ?? 0
+    const isFar = row - first > FEW_ROWS
+    const known = this.#irregularOffsets.get(pack) ?? (isFar ? this.#offsetsOf(pack) : undefined)
+    if (known !== undefined) return known[row - first] ?? 0
     let offset = 0
     for (let before = first; before < row; before++) offset += this.lengthAt(before)
     return offset
+  }
+
+  /** Offsets of a pack of many blobs, kept for a while: who asks for one tree asks for its neighbours. */
+  #offsetsOf(pack: number): Uint32Array {
+    let offsets = this.#recentOffsets.get(pack)
+    if (offsets !== undefined) return offsets
+    const { start, end } = this.rowsOfPack(pack)
+    offsets = new Uint32Array(end - start)
+    for (let row = start, offset = 0; row < end; row++) {
+      offsets[row - start] = offset
+      offset += this.lengthAt(row)
+    }
+    if (this.#recentOffsets.size >= RECENT_PACKS) this.#recentOffsets.clear()
+    this.#recentOffsets.set(pack, offsets)
+    return offsets
   }
 
   #commit(staged: StagedPack): AddedPack {

@@ -1,8 +1,9 @@
+import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { BlobIndex } from '../../src/repo/blob-index.ts'
 import { Bitmap } from '../../src/repo/bitmap.ts'
-import { idFromBytes, type Id } from '../../src/repo/format/id.ts'
+import { idFromBytes, parseId, type Id } from '../../src/repo/format/id.ts'
 import { encodeIndexFile } from '../../src/repo/format/index-file.ts'
 import type { PackedBlob } from '../../src/repo/format/pack-header.ts'
 import { IdTable } from '../../src/repo/id-table.ts'
@@ -77,6 +78,21 @@ describe('BlobIndex', () => {
     expect(index.sizeOf('data', id(10))).toBe(68)
     expect(index.sizeOf('data', id(11))).toBe(400)
     expect(index.sizeOf('data', id(99))).toBeUndefined()
+  })
+
+  it('answers where blobs of large packs lie, more packs than it remembers', () => {
+    const index = new BlobIndex()
+    const packs = Array.from({ length: 20 }, (_, pack) =>
+      Array.from({ length: 150 }, (__, i) => ({
+        ...blob(0, 0, 40 + i),
+        id: parseId(createHash('sha256').update(`${pack} ${i}`).digest('hex')),
+        offset: 40 * i + (i * (i - 1)) / 2,
+      })),
+    )
+    for (const [i, blobs] of packs.entries()) index.addPack(id(100 + i), blobs)
+    for (let round = 0; round < 2; round++)
+      for (const { id: blobId, offset } of packs.flat())
+        expect(index.lookup('data', blobId)?.offset).toBe(offset)
   })
 
   it('orders the blobs of a pack by offset however they came', () => {

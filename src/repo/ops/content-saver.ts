@@ -11,7 +11,7 @@ import type { WorkerPool } from '../worker-pool.ts'
 import type { BackupGroup, BackupMember } from './backup-group.ts'
 import type { SourceFile } from './backup-source.ts'
 import { emptyItemStatistics, type ItemStatistics } from './backup-statistics.ts'
-import { FINGERPRINT_LENGTH } from './file-fingerprint.ts'
+import { FINGERPRINT_LENGTH } from './file-stat.ts'
 import { CHANGED, FAILED, SMALL_FILE_BYTES, type SaveChunkOutput, type SaveFilesOutput } from './save-files-task.ts' // prettier-ignore
 import { systemErrorOf } from './system-failure.ts'
 import { startThreads, type Tasks } from './threads.ts'

@@ -4,7 +4,8 @@
  * All paths are raw bytes.
  */
 import { createRequire } from 'node:module'
-import { encodeRawName, decodeRawName } from '../format/raw-name.ts'
+import { decodeRawName, encodeRawName, isWellFormedName } from '../format/raw-name.ts'
+import type { FileStat, FileTime } from './file-stat.ts'
 
 /** A system call that failed, as Node's own errors look. */
 export class SystemCallError extends Error {
@@ -25,6 +26,8 @@ export class SystemCallError extends Error {
 
 /** Symlinks are never followed by any of these. Each throws SystemCallError. */
 export interface Libc {
+  /** Undefined where the call fails or there is none: then Node's own says why, or does it. */
+  lstat(path: string): FileStat | undefined
   /** Names of the extended attributes, in the order the system lists them. */
   listXattrs(path: string): string[]
   getXattr(path: string, name: string): Uint8Array
@@ -32,20 +35,18 @@ export interface Libc {
   removeXattr(path: string, name: string): void
   /** Makes a device, fifo or socket; `mode` with file type bits. */
   makeNode(path: string, mode: number, device: bigint): void
-  setTimes(path: string, atime: LibcTime, mtime: LibcTime): void
+  setTimes(path: string, atime: FileTime, mtime: FileTime): void
   userName(uid: number): string | undefined
   groupName(gid: number): string | undefined
   userId(name: string): number | undefined
   groupId(name: string): number | undefined
 }
 
-export interface LibcTime {
-  readonly seconds: number
-  readonly nanoseconds: number
-}
-
 const AT_FDCWD = -100
 const AT_SYMLINK_NOFOLLOW = 0x100
+const AT_NO_AUTOMOUNT = 0x800
+const STATX_BASIC_STATS = 0x7ff
+const STATX_BYTES = 256
 const ERANGE = 34
 const LIST_BYTES = 4096
 const VALUE_BYTES = 4096
@@ -99,6 +100,7 @@ interface AccountEntry {
 
 class LinuxLibc implements Libc {
   readonly #koffi: Koffi
+  readonly #statx: NativeFunction | undefined
   readonly #codes: ReadonlyMap<number, string>
   readonly #llistxattr: NativeFunction
   readonly #lgetxattr: NativeFunction
@@ -110,6 +112,8 @@ class LinuxLibc implements Libc {
   readonly #getgrgid: NativeFunction
   readonly #getpwnam: NativeFunction
   readonly #getgrnam: NativeFunction
+  readonly #stat = new DataView(new ArrayBuffer(STATX_BYTES))
+  readonly #statBytes = new Uint8Array(this.#stat.buffer)
   readonly #list = Buffer.alloc(LIST_BYTES)
   readonly #entry = Buffer.alloc(ENTRY_BYTES)
   readonly #found = Buffer.alloc(8)
@@ -132,6 +136,11 @@ class LinuxLibc implements Libc {
     }
     const type = `restic_ts_account_${process.pid}_${Math.trunc(performance.now() * 1000)}`
     koffi.struct(type, account)
+    try {
+      this.#statx = func('int statx(int folder, const void *path, int flags, uint32_t mask, void *stat)')
+    } catch {
+      // An old library has none.
+    }
     this.#llistxattr = func('long llistxattr(const void *path, void *list, size_t size)')
     this.#lgetxattr = func('long lgetxattr(const void *path, const void *name, void *value, size_t size)')
     this.#lsetxattr = func(
@@ -154,8 +163,30 @@ class LinuxLibc implements Libc {
     )
   }
 
+  lstat(path: string): FileStat | undefined {
+    if (this.#statx === undefined || path.includes('\0')) return undefined
+    const flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT
+    const status = this.#statx(AT_FDCWD, pathArgument(path), flags, STATX_BASIC_STATS, this.#statBytes)
+    const stat = this.#stat
+    // A file system that does not know all of it is left to Node.
+    if (status !== 0 || (stat.getUint32(0, true) & STATX_BASIC_STATS) !== STATX_BASIC_STATS) return undefined
+    return {
+      mode: stat.getUint16(28, true),
+      uid: stat.getUint32(20, true),
+      gid: stat.getUint32(24, true),
+      links: stat.getUint32(16, true),
+      size: stat.getUint32(44, true) * 2 ** 32 + stat.getUint32(40, true),
+      inode: stat.getBigUint64(32, true),
+      deviceId: deviceNumber(stat.getUint32(136, true), stat.getUint32(140, true)),
+      device: deviceNumber(stat.getUint32(128, true), stat.getUint32(132, true)),
+      atime: timeAt(stat, 64),
+      ctime: timeAt(stat, 96),
+      mtime: timeAt(stat, 112),
+    }
+  }
+
   listXattrs(path: string): string[] {
-    const bytes = cString(path)
+    const bytes = pathArgument(path)
     let list = this.#list
     let length = this.#llistxattr(bytes, list, list.length)
     while (length < 0 && this.#koffi.errno() === ERANGE) {
@@ -198,7 +229,7 @@ class LinuxLibc implements Libc {
     if (this.#mknod(cString(path), mode, device) < 0) this.#fail('mknod', path)
   }
 
-  setTimes(path: string, atime: LibcTime, mtime: LibcTime): void {
+  setTimes(path: string, atime: FileTime, mtime: FileTime): void {
     const times = Buffer.alloc(32)
     times.writeBigInt64LE(BigInt(atime.seconds), 0)
     times.writeBigInt64LE(BigInt(atime.nanoseconds), 8)
@@ -249,6 +280,11 @@ class LinuxLibc implements Libc {
   }
 }
 
+/** As koffi takes it: most paths are valid UTF-8, and koffi is fastest with strings. */
+function pathArgument(path: string): string | Buffer {
+  return isWellFormedName(path) ? path : cString(path)
+}
+
 /** NUL-terminated raw bytes. */
 function cString(text: string): Buffer {
   const bytes = encodeRawName(text)
@@ -256,4 +292,29 @@ function cString(text: string): Buffer {
   terminated.set(bytes)
   terminated[bytes.length] = 0
   return terminated
+}
+
+/** A `struct statx_timestamp`. */
+function timeAt(stat: DataView, offset: number): FileTime {
+  const seconds = stat.getInt32(offset + 4, true) * 2 ** 32 + stat.getUint32(offset, true)
+  return { seconds, nanoseconds: stat.getUint32(offset + 8, true) }
+}
+
+let lastMajor = 0
+let lastMinor = 0
+let lastDevice = 0n
+
+/** As `makedev` of the C library. Neighbours are on one device, and big numbers are slow. */
+function deviceNumber(major: number, minor: number): bigint {
+  if (major !== lastMajor || minor !== lastMinor) {
+    const [high, low] = [BigInt(major), BigInt(minor)]
+    lastDevice =
+      ((high & 0xff_ff_f0_00n) << 32n) |
+      ((high & 0xfffn) << 8n) |
+      ((low & 0xff_ff_ff_00n) << 12n) |
+      (low & 0xffn)
+    lastMajor = major
+    lastMinor = minor
+  }
+  return lastDevice
 }

@@ -11,18 +11,17 @@ import {
   readSync,
   realpathSync,
   statSync,
-  type BigIntStats,
 } from 'node:fs'
 import { resolve } from 'node:path'
 import { SourceError } from '../../errors.ts'
 import { goModeFromUnix } from '../format/file-mode.ts'
 import { compareRawNames, decodeRawName } from '../format/raw-name.ts'
-import { localTime, type Time } from '../format/time.ts'
+import { localTime } from '../format/time.ts'
 import type { ExtendedAttribute, Node, NodeType } from '../format/tree.ts'
 import { createAccountNames } from './account-names.ts'
 import type { BackupSource, SourceFile, SourceStat, ToNodeOptions } from './backup-source.ts'
+import { fileStatOf, fingerprintOf, type FileStat } from './file-stat.ts'
 import { loadLibc, SystemCallError } from './libc.ts'
-import { fingerprintOf } from './file-fingerprint.ts'
 import { nativePath } from './native-path.ts'
 import { openQuietly } from './quiet-open.ts'
 
@@ -44,10 +43,9 @@ const NODE_TYPES: Readonly<Record<number, NodeType>> = {
 }
 /** The file system has no such attributes, or this one went away: nothing is missing from the backup. */
 const NO_XATTR_CODES = new Set(['ENOTSUP', 'EOPNOTSUPP', 'ENODATA', 'ENOATTR', 'EPERM'])
-const NANOSECONDS = 1_000_000_000n
 
 interface LocalStat extends SourceStat {
-  readonly stats: BigIntStats
+  readonly entry: FileStat
 }
 
 export class LocalSource implements BackupSource {
@@ -55,13 +53,13 @@ export class LocalSource implements BackupSource {
   readonly #libc = loadLibc()
 
   lstat(path: string): LocalStat {
-    return describe(lstatSync(nativePath(path), { bigint: true }))
+    return describe(this.#libc?.lstat(path) ?? fileStatOf(lstatSync(nativePath(path), { bigint: true })))
   }
 
   resolve(path: string): { readonly path: string; readonly stat: LocalStat } {
     const native = nativePath(path)
     const real = realpathSync.native(native, 'buffer')
-    return { path: decodeRawName(real), stat: describe(statSync(native, { bigint: true })) }
+    return { path: decodeRawName(real), stat: describe(fileStatOf(statSync(native, { bigint: true }))) }
   }
 
   listNames(path: string): string[] {
@@ -75,30 +73,29 @@ export class LocalSource implements BackupSource {
 
   toNode(path: string, name: string, stat: SourceStat, options: ToNodeOptions): Node {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- every stat comes from this class's own lstat, resolve or open
-    const { stats } = stat as LocalStat
-    const type = NODE_TYPES[Number(stats.mode) & S_IFMT]
+    const { entry } = stat as LocalStat
+    const { mode, uid, gid, atime } = entry
+    const type = NODE_TYPES[mode & S_IFMT]
     if (type === undefined) throw new SourceError(`${path} has an unknown file type`)
-    const uid = Number(stats.uid)
-    const gid = Number(stats.gid)
     const hasLinks = type !== 'dir' && type !== 'fifo' && type !== 'socket'
     return {
       name,
       type,
-      mode: goModeFromUnix(Number(stats.mode)),
+      mode: goModeFromUnix(mode),
       mtime: stat.mtime,
-      atime: timeOf(stats.atimeNs),
+      atime: localTime(atime.seconds, atime.nanoseconds),
       ctime: stat.ctime,
       uid,
       gid,
       user: this.#names.userName(uid),
       group: this.#names.groupName(gid),
-      inode: stats.ino,
-      deviceId: stats.dev,
+      inode: entry.inode,
+      deviceId: entry.deviceId,
       size: type === 'file' ? stat.size : 0,
-      links: hasLinks ? Number(stats.nlink) : 0,
+      links: hasLinks ? entry.links : 0,
       linkTarget: type === 'symlink' ? decodeRawName(readlinkSync(nativePath(path), 'buffer')) : '',
       extendedAttributes: this.#readXattrs(path, options),
-      device: type === 'dev' || type === 'chardev' ? stats.rdev : 0n,
+      device: type === 'dev' || type === 'chardev' ? entry.device : 0n,
       content: type === 'file' ? [] : null,
       subtree: null,
       error: '',
@@ -109,7 +106,7 @@ export class LocalSource implements BackupSource {
     const native = nativePath(path)
     const fd = openQuietly(native)
     try {
-      const stat = describe(fstatSync(fd, { bigint: true }))
+      const stat = describe(fileStatOf(fstatSync(fd, { bigint: true })))
       return { stat, fd, read: (target) => readSync(fd, target), close: () => closeSync(fd) }
     } catch (error) {
       closeSync(fd)
@@ -119,7 +116,7 @@ export class LocalSource implements BackupSource {
 
   fingerprint(stat: SourceStat): readonly bigint[] {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
-    return fingerprintOf((stat as LocalStat).stats)
+    return fingerprintOf((stat as LocalStat).entry)
   }
 
   isMissing(error: unknown): boolean {
@@ -154,22 +151,17 @@ export class LocalSource implements BackupSource {
   }
 }
 
-function describe(stats: BigIntStats): LocalStat {
+function describe(entry: FileStat): LocalStat {
+  const { mode, size, mtime, ctime, inode, deviceId } = entry
   return {
-    kind: KINDS[Number(stats.mode) & S_IFMT] ?? 'other',
-    size: Number(stats.size),
-    mtime: timeOf(stats.mtimeNs),
-    ctime: timeOf(stats.ctimeNs),
-    inode: stats.ino,
-    deviceId: stats.dev,
-    stats,
+    kind: KINDS[mode & S_IFMT] ?? 'other',
+    size,
+    mtime: localTime(mtime.seconds, mtime.nanoseconds),
+    ctime: localTime(ctime.seconds, ctime.nanoseconds),
+    inode,
+    deviceId,
+    entry,
   }
-}
-
-function timeOf(nanosecondsSinceEpoch: bigint): Time {
-  let nanoseconds = nanosecondsSinceEpoch % NANOSECONDS
-  if (nanoseconds < 0n) nanoseconds += NANOSECONDS
-  return localTime(Number((nanosecondsSinceEpoch - nanoseconds) / NANOSECONDS), Number(nanoseconds))
 }
 
 function isNoXattrError(error: unknown): boolean {

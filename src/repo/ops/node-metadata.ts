@@ -3,13 +3,14 @@ import { chmodSync, lchownSync, lutimesSync } from 'node:fs'
 import { MODE_PERMISSIONS, unixModeFromGo } from '../format/file-mode.ts'
 import type { Node } from '../format/tree.ts'
 import type { AccountNames } from './account-names.ts'
-import { loadLibc, type Libc, type LibcTime } from './libc.ts'
+import type { FileTime } from './file-stat.ts'
+import { loadLibc, type Libc } from './libc.ts'
 import { nativePath } from './native-path.ts'
 
 /** What an entry has besides its content. */
 export interface Metadata extends Pick<Node, 'type' | 'mode' | 'uid' | 'gid' | 'extendedAttributes'> {
-  readonly atime: LibcTime
-  readonly mtime: LibcTime
+  readonly atime: FileTime
+  readonly mtime: FileTime
 }
 
 export interface OwnerOptions {
@@ -94,7 +95,7 @@ function restoreXattrs(
 }
 
 /** Microseconds is what Node can do; before the epoch, where it takes numbers for now, milliseconds. */
-function nodeTime(time: LibcTime): number | Date {
+function nodeTime(time: FileTime): number | Date {
   const seconds = time.seconds + time.nanoseconds / 1e9
   return seconds < 0 ? new Date(Math.round(seconds * 1000)) : seconds
 }

@@ -3,7 +3,7 @@ import { closeSync, fstatSync, readSync } from 'node:fs'
 import { MIN_CHUNK_SIZE } from '../../chunker/chunker.ts'
 import { idToBytes } from '../format/id.ts'
 import type { ThreadContext } from '../thread-context.ts'
-import { FINGERPRINT_LENGTH, fingerprintOf } from './file-fingerprint.ts'
+import { fileStatOf, FINGERPRINT_LENGTH, fingerprintOf } from './file-stat.ts'
 import { nativePath } from './native-path.ts'
 import { openQuietly } from './quiet-open.ts'
 import { systemFailureOf, type SystemFailure } from './system-failure.ts'
@@ -91,9 +91,9 @@ export function finishPacks(context: ThreadContext, _input: undefined): void {
 function readFile(context: ThreadContext, path: string, seen: BigUint64Array): Uint8Array | undefined {
   const fd = openQuietly(nativePath(path))
   try {
-    const stats = fstatSync(fd, { bigint: true })
-    if (fingerprintOf(stats).some((number, i) => BigInt.asUintN(64, number) !== seen[i])) return undefined
-    const size = Number(stats.size)
+    const stat = fileStatOf(fstatSync(fd, { bigint: true }))
+    if (fingerprintOf(stat).some((number, i) => BigInt.asUintN(64, number) !== seen[i])) return undefined
+    const { size } = stat
     const buffer = context.scratch(SMALL_FILE_BYTES + 1)
     // One byte more than there should be: a read that does not fill it has met the end.
     let filled = readSync(fd, buffer, 0, size + 1, null)

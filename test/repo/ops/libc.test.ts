@@ -1,10 +1,11 @@
 /** The C library against what Python's own calls say. */
 import { execFileSync } from 'node:child_process'
-import { existsSync, lstatSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, lstatSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { encodeRawName } from '../../../src/repo/format/raw-name.ts'
+import { fileStatOf } from '../../../src/repo/ops/file-stat.ts'
 import { loadLibc, SystemCallError, type Libc } from '../../../src/repo/ops/libc.ts'
 import { nativePath } from '../../../src/repo/ops/native-path.ts'
 
@@ -55,6 +56,51 @@ function failure(call: () => void): SystemCallError {
   }
   throw new Error('nothing went wrong')
 }
+
+describe('lstat', () => {
+  function expectAsNode(path: string): void {
+    const expected = fileStatOf(lstatSync(nativePath(path), { bigint: true }))
+    expect(libc().lstat(path)).toEqual(expected)
+  }
+
+  it.each(['plain', 'ünïcode 😀', 'not UTF-8 \udcff'])('says of a file named %j what Node says', (name) => {
+    expectAsNode(newFile(name))
+  })
+
+  it('says of folders, symlinks, fifos and devices what Node says', () => {
+    const link = join(folder, 'link-to-nothing')
+    symlinkSync('nothing', link)
+    const fifo = join(folder, 'fifo-to-look-at')
+    libc().makeNode(fifo, 0o010644, 0n)
+    for (const path of [folder, link, fifo, '/dev/null', '/proc/self', '.']) expectAsNode(path)
+  })
+
+  it.each([
+    [1_600_000_000, 123_456_789],
+    [-5, 1],
+    [-1, 999_999_999],
+    [5_000_000_000, 0],
+  ])('knows times of %i seconds and %i nanoseconds', (seconds, nanoseconds) => {
+    const path = newFile()
+    libc().setTimes(path, { seconds: 7, nanoseconds: 8 }, { seconds, nanoseconds })
+    expect(libc().lstat(path)).toMatchObject({
+      atime: { seconds: 7, nanoseconds: 8 },
+      mtime: { seconds, nanoseconds },
+    })
+    expectAsNode(path)
+  })
+
+  it('knows sizes beyond 4 GiB', () => {
+    const path = newFile()
+    truncateSync(path, 5 * 2 ** 32 + 3)
+    expect(libc().lstat(path)?.size).toBe(5 * 2 ** 32 + 3)
+  })
+
+  it('leaves failures, and names no system call takes, to Node', () => {
+    expect(libc().lstat(join(folder, 'missing'))).toBeUndefined()
+    expect(libc().lstat(`${folder}\0/missing`)).toBeUndefined()
+  })
+})
 
 describe('extended attributes', () => {
   it.each([

@@ -180,6 +180,7 @@ describe('extended attributes', () => {
       throw new SystemCallError(call, 'path', { code, errno: 0 })
     }
     vi.mocked(loadLibc).mockReturnValue({
+      lstat: () => undefined,
       listXattrs: call === 'listXattrs' ? fail : () => ['user.x', 'user.y'],
       getXattr: call === 'getXattr' ? fail : () => new Uint8Array(),
       userName: (uid: number) => libc.userName(uid),
