@@ -5,7 +5,9 @@ export const CHUNKER_DEGREE = 53
 
 /** −1 for the zero polynomial. */
 export function polynomialDegree(p: bigint): number {
-  return p === 0n ? -1 : p.toString(2).length - 1
+  if (p === 0n) return -1
+  const hex = p.toString(16)
+  return 4 * hex.length - 1 - (Math.clz32(Number.parseInt(hex.charAt(0), 16)) - 28)
 }
 
 export function polynomialMod(a: bigint, p: bigint): bigint {

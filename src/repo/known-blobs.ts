@@ -18,6 +18,11 @@ export class KnownBlobs {
     this.#claims = new IdClaims(shared.claims)
   }
 
+  /** Whether the index as it was loaded has this data blob. */
+  isStored(id: Id): boolean {
+    return this.#stored.has('data', idToBytes(id))
+  }
+
   /** False where the caller is the one to store this data blob. */
   isKnownOrClaim(id: Id): boolean {
     const bytes = idToBytes(id)

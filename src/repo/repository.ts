@@ -13,14 +13,13 @@ import {
   FileNotFoundError,
   InvalidInputError,
   NotFoundError,
-  RepositoryExistsError,
-  RepositoryNotFoundError,
 } from '../errors.ts'
 import { BlobIndex } from './blob-index.ts'
 import { BlobWriter, type SavedBlob } from './blob-writer.ts'
 import { Codec } from './codec.ts'
 import type { CompressionMode } from './compression.ts'
-import { encodeConfig, parseConfig, type Config } from './format/config-file.ts'
+import { CONFIG_HANDLE, openConfig, readConfig, refuseExisting } from './config-store.ts'
+import { encodeConfig, type Config } from './format/config-file.ts'
 import { idFromBytes, isId, type Id } from './format/id.ts'
 import type { BlobType, PackedBlob } from './format/pack-header.ts'
 import { encodeSnapshot, parseSnapshot, type Snapshot } from './format/snapshot.ts'
@@ -37,7 +36,6 @@ import { listFiles, readHashed, resolvePrefix, writeHashed, type HashedFileType 
 export const DEFAULT_PACK_SIZE_BYTES: number = 16 << 20
 const MIN_PACK_SIZE_BYTES = 4 << 20
 const MAX_PACK_SIZE_BYTES = 128 << 20
-const CONFIG_HANDLE = { type: 'config', name: '' } as const
 
 /** Something the user should hear of while an operation goes on. */
 export interface Notice {
@@ -94,6 +92,12 @@ interface Writing {
   readonly blobs: BlobWriter
   readonly packs: PackStore
   readonly onPack: WriteProgress['onPack']
+}
+
+/** A blob and the bytes that stand for it. */
+export interface SealedBlob {
+  readonly blob: PackedBlob
+  readonly sealed: Uint8Array
 }
 
 export class Repository {
@@ -280,6 +284,15 @@ export class Repository {
     return parseNamed(`tree ${id}`, await this.loadBlob('tree', id, signal), parseTree)
   }
 
+  /** A tree as it is stored, in a view that must not be changed, unchecked; undefined where no index knows it. */
+  async loadSealedTree(id: Id, signal?: AbortSignal): Promise<SealedBlob | undefined> {
+    const row = this.#index.rowOf('tree', id)
+    if (row < 0) return undefined
+    const blob = this.#index.locationAt(row)
+    const sealed = await this.#treeWindows.read(blob.packId, blob, this.#index.endOfPackOf(row), signal)
+    return { blob, sealed }
+  }
+
   /** Stored bytes of a pack or a part of it, unchecked. */
   readPack(packId: Id, range?: ByteRange, signal?: AbortSignal): Promise<Uint8Array> {
     return this.backend.read({ type: 'pack', name: packId }, range, signal)
@@ -439,21 +452,6 @@ function checkSettings(settings: RepositorySettings): void {
   }
 }
 
-async function refuseExisting(backend: Backend, signal: AbortSignal | undefined): Promise<void> {
-  const refuse = (what: string): never => {
-    throw new RepositoryExistsError(`create repository at ${backend.location} failed: ${what}`)
-  }
-  try {
-    await backend.stat(CONFIG_HANDLE, signal)
-  } catch (error) {
-    if (!(error instanceof FileNotFoundError)) throw error
-    for await (const _ of backend.list('key', signal)) refuse('repository already contains keys')
-    for await (const _ of backend.list('snapshot', signal)) refuse('repository already contains snapshots')
-    return
-  }
-  refuse('config file already exists')
-}
-
 /** Whether the store says for certain that there is no such file. */
 async function isMissing(backend: Backend, handle: Handle): Promise<boolean> {
   return backend.stat(handle).then(
@@ -462,47 +460,10 @@ async function isMissing(backend: Backend, handle: Handle): Promise<boolean> {
   )
 }
 
-async function readConfig(backend: Backend, signal: AbortSignal | undefined): Promise<Uint8Array> {
-  let sealed: Uint8Array
-  try {
-    sealed = await backend.read(CONFIG_HANDLE, undefined, signal)
-  } catch (error) {
-    if (!(error instanceof FileNotFoundError)) throw error
-    throw new RepositoryNotFoundError(
-      `repository does not exist: unable to open config file: ${error.message}`,
-      {
-        cause: error,
-        hint: `Is there a repository at the following location?\n${backend.location}`,
-      },
-    )
-  }
-  if (sealed.length === 0) throw damagedConfig('the file is empty')
-  return sealed
-}
-
-function openConfig(codec: Codec, sealed: Uint8Array): Config {
-  try {
-    const config = parseConfig(codec.open(sealed, 'config'))
-    if (!isIrreducible(config.chunkerPolynomial))
-      throw new CorruptDataError('config', 'its chunker polynomial is not irreducible')
-    return config
-  } catch (error) {
-    throw error instanceof CorruptDataError
-      ? damagedConfig(error.message.replace(`${error.what} is damaged: `, ''))
-      : error
-  }
-}
-
 function missingPack({ file, cause }: FileNotFoundError): FileNotFoundError {
   return new FileNotFoundError(file, {
     cause,
     hint: 'run `check` to see what else is missing, then `repair index`',
-  })
-}
-
-function damagedConfig(problem: string): CorruptDataError {
-  return new CorruptDataError('config', problem, {
-    hint: 'nothing can be read without this file: bring it back from a copy of the repository',
   })
 }
 

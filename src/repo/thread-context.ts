@@ -6,6 +6,7 @@ import type { SealKey } from '../crypto/seal.ts'
 import { BlobWriter, type SavedBlob } from './blob-writer.ts'
 import { Codec } from './codec.ts'
 import type { CompressionMode } from './compression.ts'
+import type { Id } from './format/id.ts'
 import type { BlobType } from './format/pack-header.ts'
 import type { SharedClaims } from './id-claims.ts'
 import { KnownBlobs, type SharedKnownBlobs } from './known-blobs.ts'
@@ -91,6 +92,11 @@ export class ThreadContext {
     for (const [number, member] of this.#members.entries())
       if (number > 0) this.#writerOf(member, number).save(type, plaintext, saved.id)
     return saved
+  }
+
+  /** Whether no repository lacked this data blob when the operation began. */
+  isStored(id: Id): boolean {
+    return this.#members.every(({ known }) => known?.isStored(id) === true)
   }
 
   /** Hands out the packs that are not full. */

@@ -7,8 +7,8 @@ import { posix } from 'node:path'
 import { Chunker } from '../../chunker/chunker.ts'
 import { AbortedError, LockLostError, ResticError, SourceError, throwIfAborted } from '../../errors.ts'
 import type { Id } from '../format/id.ts'
-import { sameInstant } from '../format/time.ts'
 import { encodeTree, type Node } from '../format/tree.ts'
+import { Deferred, settle, type Outcome } from './archiver-outcome.ts'
 import type { BackupFilter } from './backup-excludes.ts'
 import type { BackupGroup } from './backup-group.ts'
 import type { BackupSource, SourceFile, SourceStat } from './backup-source.ts'
@@ -16,17 +16,22 @@ import {
   actionFor,
   addItemStatistics,
   countNode,
+  countUnchanged,
   emptyBackupStatistics,
   emptyItemStatistics,
   type BackupStatistics,
   type ItemAction,
   type ItemStatistics,
+  type UnchangedTotals,
 } from './backup-statistics.ts'
 import { sortedChildren, type TargetTree } from './backup-targets.ts'
 import { ChunkBuffer } from './chunk-buffer.ts'
 import { ContentSaver, type SavedContent } from './content-saver.ts'
+import { joinPath } from './native-path.ts'
+import { isSameFile } from './node-equality.ts'
 import type { ItemError, Pacer } from './operation.ts'
 import { LoadedTree, NO_TREE, type PreviousTree } from './previous-tree.ts'
+import type { UnchangedFolders } from './unchanged-folders.ts'
 
 /** A file or folder that is done. `path` is the one within the snapshot; folders end with a slash. */
 export interface ArchivedItem extends ItemStatistics {
@@ -43,6 +48,8 @@ export interface ArchiverOptions {
   readonly pacer: Pacer
   /** Saves the content of files on threads; without one it is done here, one file after the other. */
   readonly saver?: ContentSaver | undefined
+  /** Finds folders that the walk need not look into. */
+  readonly unchanged?: UnchangedFolders | undefined
   readonly signal?: AbortSignal | undefined
   readonly withAtime: boolean
   readonly ignoreInode: boolean
@@ -55,22 +62,6 @@ export interface ArchiverOptions {
   readonly onBytes: (bytes: number) => void
   readonly onStartFile: (path: string) => void
 }
-
-/** What becomes of an entry: a node, or nothing (excluded, vanished, failed and reported). */
-type Saved = Node | undefined
-
-/** An entry whose content is being saved while the walk goes on. */
-class Deferred {
-  readonly done: Promise<Saved>
-
-  constructor(done: Promise<Saved>) {
-    this.done = done
-    // Its folder waits for it, but only when it is through with the other entries.
-    done.catch(() => undefined)
-  }
-}
-
-type Outcome = Saved | Deferred
 
 export class Archiver {
   readonly statistics: BackupStatistics = emptyBackupStatistics()
@@ -95,6 +86,7 @@ export class Archiver {
     const previous = await this.#loadParent('/', parentTree)
     const outcomes = await this.#saveLevel('/', targets, previous)
     await this.#options.saver?.finish()
+    for (const totals of this.#options.unchanged?.untaken() ?? []) this.#countUnchanged(totals, -1)
     const nodes = await settle(outcomes)
     if (nodes.length === 0) throw new SourceError('unable to save snapshot: snapshot is empty')
     const item = emptyItemStatistics()
@@ -112,12 +104,20 @@ export class Archiver {
       const outcome =
         child.path === undefined
           ? await this.#guard(path, () => this.#saveUpperFolder(path, name, child, previous.find(name)))
-          : await this.#guard(child.path, () =>
-              this.#saveEntry(path, name, child.path ?? '', previous.find(name), child.explicit),
-            )
+          : await this.#guard(child.path, () => this.#saveTarget(path, name, child, previous.find(name)))
       if (outcome !== undefined) outcomes.push(outcome)
     }
     return outcomes
+  }
+
+  async #saveTarget(
+    path: string,
+    name: string,
+    { path: target = '', explicit }: TargetTree,
+    previous: Node | undefined,
+  ): Promise<Outcome> {
+    await this.#findUnchanged(target, previous?.subtree)
+    return this.#saveEntry(path, name, target, previous, explicit)
   }
 
   /** A folder on the way to a target: only what leads to targets is in it. */
@@ -167,6 +167,18 @@ export class Archiver {
     }
   }
 
+  async #findUnchanged(path: string, tree: Id | null | undefined): Promise<void> {
+    const { unchanged, source } = this.#options
+    if (unchanged === undefined || tree === null || tree === undefined) return
+    const folder = { path, absolute: source.absolute(path), tree }
+    await unchanged.compare(folder, (own) => this.#countUnchanged(own, 1))
+  }
+
+  #countUnchanged(totals: UnchangedTotals, times: 1 | -1): void {
+    countUnchanged(this.statistics, totals, times)
+    this.#options.onBytes(times * totals.bytes)
+  }
+
   async #saveFolder(
     path: string,
     name: string,
@@ -175,11 +187,17 @@ export class Archiver {
   ): Promise<Outcome> {
     const started = performance.now()
     const node = this.#toNode(target, name, known.stat, false)
+    const { previous } = known
+    const subtree = previous?.subtree ?? undefined
+    if (subtree !== undefined && this.#options.unchanged?.take(target, subtree) === true) {
+      this.#track(`${path}/`, { ...node, subtree }, { previous, started, item: emptyItemStatistics() })
+      return { ...node, subtree }
+    }
     const names = this.#options.source.listNames(target)
     // Listing follows symlinks: what was a folder a moment ago must still be one.
     if (this.#options.source.lstat(target).kind !== 'dir')
       throw new SourceError(`directory "${target}" changed type, refusing to archive`)
-    const oldTree = await this.#loadParent(path, known.previous?.subtree ?? undefined)
+    const oldTree = await this.#loadParent(path, subtree)
     const outcomes: Outcome[] = []
     let lastName: string | undefined
     for (const entry of names) {
@@ -192,7 +210,7 @@ export class Archiver {
       )
       if (saved !== undefined) outcomes.push(saved)
     }
-    return this.#finishFolder(path, node, outcomes, { previous: known.previous, started })
+    return this.#finishFolder(path, node, outcomes, { previous, started })
   }
 
   async #finishFolder(
@@ -220,7 +238,7 @@ export class Archiver {
     const started = performance.now()
     const { previous, stat } = known
     const { source, group, saver, onStartFile } = this.#options
-    if (previous !== undefined && this.#isUnchanged(stat, previous)) {
+    if (previous !== undefined && isSameFile(stat, previous, this.#options)) {
       const content = previous.content ?? []
       if (content.every((id) => group.hasBlob('data', id))) {
         const node: Node = { ...this.#toNode(target, name, stat, false), content, size: previous.size }
@@ -368,17 +386,6 @@ export class Archiver {
     return { id, isNew, packedLength: codec.measureBlob(type, id, bytes) }
   }
 
-  #isUnchanged(stat: SourceStat, previous: Node): boolean {
-    const { ignoreCtime, ignoreInode } = this.#options
-    return (
-      previous.type === 'file' &&
-      previous.size === stat.size &&
-      sameInstant(previous.mtime, stat.mtime) &&
-      (ignoreCtime || ignoreInode || sameInstant(previous.ctime, stat.ctime)) &&
-      (ignoreInode || previous.inode === stat.inode)
-    )
-  }
-
   #toNode(target: string, name: string, stat: SourceStat, ignoreXattrListError: boolean): Node {
     const { source, withAtime, onError } = this.#options
     const node = source.toNode(target, name, stat, {
@@ -448,24 +455,9 @@ interface ItemOrigin {
 
 type FinishFile = (node: Node, content: SavedContent) => Node
 
-/** The nodes of a folder once all are done, in their order. */
-async function settle(outcomes: readonly Outcome[]): Promise<Node[]> {
-  const nodes: Node[] = []
-  for (const outcome of outcomes) {
-    const saved = outcome instanceof Deferred ? await outcome.done : outcome
-    if (saved !== undefined) nodes.push(saved)
-  }
-  return nodes
-}
-
 /** Trouble of the source concerns one entry; trouble of the repository concerns everything. */
 function isItemFailure(error: unknown): error is Error {
   if (error instanceof LockLostError || error instanceof AbortedError) return false
   if (error instanceof SourceError) return true
   return error instanceof Error && 'syscall' in error
-}
-
-/** As posix.join, without cleaning: it is called for every entry. */
-function joinPath(dir: string, name: string): string {
-  return dir.endsWith('/') ? dir + name : `${dir}/${name}`
 }

@@ -29,6 +29,13 @@ export interface BackupStatistics {
   totalBytesProcessed: number
 }
 
+/** What unchanged folders come to: files, their bytes, and folders in them. */
+export interface UnchangedTotals {
+  files: number
+  bytes: number
+  folders: number
+}
+
 export function emptyItemStatistics(): ItemStatistics {
   return { dataBlobs: 0, dataSize: 0, dataSizeInRepo: 0, treeBlobs: 0, treeSize: 0, treeSizeInRepo: 0 }
 }
@@ -71,6 +78,18 @@ export function countNode(total: BackupStatistics, node: Node, action: ItemActio
     total.totalFilesProcessed += 1
     total.totalBytesProcessed += node.size
   }
+}
+
+/** @param times −1 takes back what was counted */
+export function countUnchanged(
+  total: BackupStatistics,
+  { files, bytes, folders }: UnchangedTotals,
+  times: 1 | -1,
+): void {
+  total.filesUnmodified += times * files
+  total.totalFilesProcessed += times * files
+  total.totalBytesProcessed += times * bytes
+  total.dirsUnmodified += times * folders
 }
 
 export function actionFor(previous: Node | undefined, current: Node): ItemAction {

@@ -24,6 +24,7 @@ import { LocalSource } from './local-source.ts'
 import { Pacer, type ItemError } from './operation.ts'
 import type { GroupBy } from './snapshot-groups.ts'
 import { findSnapshot, loadSnapshots, type SnapshotRecord } from './snapshots.ts'
+import { UnchangedFolders } from './unchanged-folders.ts'
 
 /** One file made of a stream instead of paths. */
 export interface BackupStream {
@@ -101,6 +102,8 @@ export interface BackupResult {
 }
 
 const PROGRAM_VERSION = 'restic-ts'
+/** In the parent snapshot. With fewer the walk is through before threads have started. */
+const FEW_FILES = 2000
 
 /**
  * Backs up paths or a stream into one snapshot.
@@ -182,7 +185,7 @@ class BackupRun {
             readConcurrency: this.#options.readConcurrency,
             signal: this.#signal,
           })
-    const archiver = this.#createArchiver(targets, saver)
+    const archiver = this.#createArchiver(targets, saver, parent)
     if (!dryRun) group.startWriting((bytes) => (this.#bytesStored += bytes))
     let root: Id
     try {
@@ -255,10 +258,15 @@ class BackupRun {
     return new StreamSource({ path: input.filename, stream: input.stream, time: this.#time, uid, gid })
   }
 
-  #createArchiver(targets: readonly string[], saver: ContentSaver | undefined): Archiver {
+  #createArchiver(
+    targets: readonly string[],
+    saver: ContentSaver | undefined,
+    parent: SnapshotRecord | undefined,
+  ): Archiver {
     const { onProgress } = this.#options
     const pacer = new Pacer(this.#signal, () => onProgress && this.#report(archiver))
     const archiver: Archiver = new Archiver({
+      unchanged: saver && this.#createUnchanged(targets, { saver, parent, pacer }),
       group: this.#group,
       source: this.#source,
       filter: this.#createFilter(targets),
@@ -280,13 +288,50 @@ class BackupRun {
     return archiver
   }
 
+  /** Undefined where that would not pay, or items are to be told of one by one. */
+  #createUnchanged(
+    targets: readonly string[],
+    {
+      saver,
+      parent,
+      pacer,
+    }: { readonly saver: ContentSaver; readonly parent: SnapshotRecord | undefined; readonly pacer: Pacer },
+  ): UnchangedFolders | undefined {
+    const [only, ...others] = this.#group.members
+    const files = parent?.snapshot.summary?.totalFilesProcessed ?? FEW_FILES
+    if (only === undefined || others.length > 0 || parent === undefined || files < FEW_FILES) return undefined
+    if (this.#options.onItem !== undefined) return undefined
+    const { withAtime = false } = this.#options
+    const rules = { ...this.#excludes(), targets: this.#absolutePaths(targets), withAtime }
+    const { repository } = only
+    return new UnchangedFolders({
+      repository,
+      threads: () => saver.threads(),
+      rules,
+      pacer,
+      signal: this.#signal,
+    })
+  }
+
   #createFilter(targets: readonly string[]): ReturnType<typeof createBackupFilter> {
-    const absolute = targets.map((target) => this.#source.absolute(cleanPath(target)))
-    const caches = this.#group.members.flatMap(({ repository }) => repository.backend.cacheFolder ?? [])
-    const options = { ...this.#options, excludeFolders: caches.map((base) => resolve(base)) }
-    return createBackupFilter(this.#source, absolute, options, (message) => {
+    return createBackupFilter(this.#source, this.#absolutePaths(targets), this.#excludes(), (message) => {
       this.#group.leader.repository.settings.onNotice?.({ kind: 'warning', message })
     })
+  }
+
+  #excludes(): ExcludeOptions {
+    const { excludes, insensitiveExcludes, excludeIfPresent } = this.#options
+    const { excludeCaches, excludeLargerThanBytes, oneFileSystem } = this.#options
+    const caches = this.#group.members.flatMap(({ repository }) => repository.backend.cacheFolder ?? [])
+    return {
+      excludes,
+      insensitiveExcludes,
+      excludeIfPresent,
+      excludeCaches,
+      excludeLargerThanBytes,
+      oneFileSystem,
+      excludeFolders: caches.map((base) => resolve(base)),
+    }
   }
 
   async #scan(tree: TargetTree, archiver: Archiver, signal: AbortSignal): Promise<void> {

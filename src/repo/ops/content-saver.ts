@@ -85,7 +85,7 @@ export class ContentSaver {
     file: SourceFile & { readonly fd: number },
     onBytes: (bytes: number) => Promise<void> | undefined,
   ): Promise<{ readonly saved: Promise<SavedContent> }> {
-    const pool = this.#threads(false)
+    const pool = this.threads()
     const chunks: Promise<SaveChunkOutput>[] = []
     const save = (offset: number, length: number): void => {
       const chunk = pool.run('saveChunk', { fd: file.fd, offset, length })
@@ -139,8 +139,10 @@ export class ContentSaver {
     await this.#pool?.close()
   }
 
-  /** A backup with next to nothing new is done before threads have started. */
-  #threads(isSmall: boolean): WorkerPool<Tasks> {
+  /**
+   * The threads, started at first need. A backup with next to nothing new is done before they have: @param isSmall
+   */
+  threads(isSmall = false): WorkerPool<Tasks> {
     const { group } = this.#options
     const [first, ...mirrors] = group.members
     if (first === undefined) throw new RangeError('no repository')
@@ -161,7 +163,7 @@ export class ContentSaver {
     const fingerprints = new BigUint64Array(batch.length * FINGERPRINT_LENGTH)
     for (const [i, file] of batch.entries()) fingerprints.set(file.fingerprint, i * FINGERPRINT_LENGTH)
     const input = { paths: batch.map(({ path }) => path), fingerprints }
-    void this.#saveBatch(batch, this.#threads(isSmall).run('saveFiles', input))
+    void this.#saveBatch(batch, this.threads(isSmall).run('saveFiles', input))
   }
 
   /** Tells every file of a batch what became of it. */

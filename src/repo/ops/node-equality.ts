@@ -1,12 +1,29 @@
-/** Whether two nodes say the same: what decides between "unmodified" and "changed" in a backup's statistics. */
+/** What counts as unchanged in a backup: a file that need not be read, and a node that says the same as before. */
 import { sameInstant } from '../format/time.ts'
 import type { ExtendedAttribute, Node } from '../format/tree.ts'
+import type { SourceStat } from './backup-source.ts'
 
 const PLAIN_FIELDS = [
   'name', 'type', 'mode', 'uid', 'gid', 'user', 'group', 'inode', 'deviceId',
   'size', 'links', 'linkTarget', 'device', 'subtree', 'error',
 ] as const satisfies readonly (keyof Node)[] // prettier-ignore
 
+/** Whether a file is still what it was, as far as its metadata tell (format spec §12.3). */
+export function isSameFile(
+  stat: SourceStat,
+  previous: Node,
+  { ignoreCtime, ignoreInode }: { readonly ignoreCtime: boolean; readonly ignoreInode: boolean },
+): boolean {
+  return (
+    previous.type === 'file' &&
+    previous.size === stat.size &&
+    sameInstant(previous.mtime, stat.mtime) &&
+    (ignoreCtime || ignoreInode || sameInstant(previous.ctime, stat.ctime)) &&
+    (ignoreInode || previous.inode === stat.inode)
+  )
+}
+
+/** What decides between "unmodified" and "changed" in a backup's statistics. */
 export function nodesEqual(a: Node, b: Node): boolean {
   return (
     PLAIN_FIELDS.every((field) => a[field] === b[field]) &&

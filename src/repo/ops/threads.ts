@@ -7,6 +7,7 @@ import type { SharedKnownBlobs } from '../known-blobs.ts'
 import type { FinishedPack } from '../pack-builder.ts'
 import { WorkerPool, type TaskTable } from '../worker-pool.ts'
 import { checkPackBytes } from './check-pack-task.ts'
+import { compareFolders, prepareComparison } from './compare-folders-task.ts'
 import { copyBlobs, recodeBlobs } from './copy-blobs-task.ts'
 import { finishPacks, saveChunk, saveFiles } from './save-files-task.ts'
 import { writeBlobs } from './write-blobs-task.ts'
@@ -17,6 +18,8 @@ export interface Tasks extends TaskTable {
   readonly finishPacks: typeof finishPacks
   readonly writeBlobs: typeof writeBlobs
   readonly checkPackBytes: typeof checkPackBytes
+  readonly prepareComparison: typeof prepareComparison
+  readonly compareFolders: typeof compareFolders
   readonly copyBlobs: typeof copyBlobs
   readonly recodeBlobs: typeof recodeBlobs
 }
@@ -27,6 +30,8 @@ export const TASKS: Tasks = {
   finishPacks,
   writeBlobs,
   checkPackBytes,
+  prepareComparison,
+  compareFolders,
   copyBlobs,
   recodeBlobs,
 }
