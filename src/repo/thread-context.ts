@@ -1,6 +1,4 @@
 /** What a thread needs to work on blobs by itself: keys, compression, packs of its own. Made from plain data. */
-import { nativeCrypto } from '../crypto/native.ts'
-import { portableCrypto } from '../crypto/portable.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import type { SealKey } from '../crypto/seal.ts'
 import { BlobWriter, type SavedBlob } from './blob-writer.ts'
@@ -62,14 +60,24 @@ export class ThreadContext {
   readonly #buffers: Uint8Array[] = []
   #scratch = new Uint8Array(0)
 
-  /** @param onPack told which repository the pack is for: 0 for the first, 1 for the first mirror … */
-  constructor(setup: ThreadSetup, onPack: (pack: FinishedPack, member: number) => void) {
+  readonly #crypto: CryptoProvider
+
+  /**
+   * @param crypto the provider that the setup names
+   * @param onPack told which repository the pack is for: 0 for the first, 1 for the first mirror …
+   */
+  constructor(
+    setup: ThreadSetup,
+    crypto: CryptoProvider,
+    onPack: (pack: FinishedPack, member: number) => void,
+  ) {
     this.#setup = setup
+    this.#crypto = crypto
     this.#onPack = onPack
-    this.codec = codecOf(setup, setup)
+    this.codec = this.#codecOf(setup)
     const known = setup.known === undefined ? undefined : new KnownBlobs(setup.known)
     const mirrors = (setup.mirrors ?? []).map((mirror) => ({
-      codec: codecOf(setup, mirror),
+      codec: this.#codecOf(mirror),
       known: new KnownBlobs(mirror.known),
     }))
     this.#members = [{ codec: this.codec, known }, ...mirrors]
@@ -77,7 +85,7 @@ export class ThreadContext {
 
   /** Decodes what another repository stored. */
   get sourceCodec(): Codec {
-    this.#sourceCodec ??= codecOf(this.#setup, this.#setup.source ?? this.#setup)
+    this.#sourceCodec ??= this.#codecOf(this.#setup.source ?? this.#setup)
     return this.#sourceCodec
   }
 
@@ -138,14 +146,9 @@ export class ThreadContext {
     if (this.#scratch.length < length) this.#scratch = new Uint8Array(length)
     return this.#scratch
   }
-}
 
-function codecOf(setup: ThreadSetup, { key, version }: Pick<ThreadSetup, 'key' | 'version'>): Codec {
-  return new Codec({
-    crypto: setup.provider === 'native' ? nativeCrypto : portableCrypto,
-    key,
-    version,
-    compression: setup.compression,
-    extraVerify: setup.extraVerify,
-  })
+  #codecOf({ key, version }: Pick<ThreadSetup, 'key' | 'version'>): Codec {
+    const { compression, extraVerify } = this.#setup
+    return new Codec({ crypto: this.#crypto, key, version, compression, extraVerify })
+  }
 }

@@ -3,6 +3,7 @@
  * input that can be sent. Packs that tasks finish come back as they are finished.
  */
 import { Worker } from 'node:worker_threads'
+import type { CryptoProvider } from '../crypto/provider.ts'
 import { AbortedError, WorkerError } from '../errors.ts'
 import type { FinishedPack } from './pack-builder.ts'
 import { ThreadContext, type ClaimsGrowth, type ThreadSetup } from './thread-context.ts'
@@ -16,7 +17,8 @@ export interface WorkerPoolOptions<Tasks extends TaskTable> {
   /** The module a worker thread runs, which has the same tasks; without one, there are no threads. */
   readonly entry: URL | undefined
   readonly tasks: Tasks
-  readonly setup: Omit<ThreadSetup, 'threadCount'>
+  readonly crypto: CryptoProvider
+  readonly setup: Omit<ThreadSetup, 'threadCount' | 'provider'>
   /**
    * What it gives resolves when the pack's memory is not needed any more. `member` is the repository it is for: 0, or
    * the number of a mirror, from 1.
@@ -64,10 +66,10 @@ export class WorkerPool<Tasks extends TaskTable> {
 
   constructor(options: WorkerPoolOptions<Tasks>) {
     this.#options = options
-    const { entry, count } = options
+    const { entry, count, crypto } = options
     const threadCount = entry === undefined ? 0 : count
-    const setup = { ...options.setup, threadCount }
-    this.#context = new ThreadContext(setup, (pack, member) => void options.onPack?.(pack, member))
+    const setup = { ...options.setup, provider: crypto.name, threadCount }
+    this.#context = new ThreadContext(setup, crypto, (pack, member) => void options.onPack?.(pack, member))
     if (entry !== undefined) for (let i = 0; i < count; i++) this.#start(entry, setup)
   }
 

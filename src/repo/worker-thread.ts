@@ -1,10 +1,12 @@
 /** The other end of the worker pool: runs tasks on a worker thread, one after another. */
 import { parentPort, workerData } from 'node:worker_threads'
+import { nativeCrypto } from '../crypto/native.ts'
+import type { CryptoProvider } from '../crypto/provider.ts'
 import { ThreadContext, type ThreadSetup } from './thread-context.ts'
 import type { TaskTable, WorkerReply, WorkerRequest } from './worker-pool.ts'
 
 /** Serves the thread's parent until that ends it. */
-export function serveTasks(tasks: TaskTable): void {
+export async function serveTasks(tasks: TaskTable): Promise<void> {
   const port = parentPort
   if (port === null) throw new Error('this module runs on a worker thread only')
   const send = (reply: WorkerReply, transfer: readonly ArrayBufferLike[] = []): void => {
@@ -12,7 +14,8 @@ export function serveTasks(tasks: TaskTable): void {
     port.postMessage(reply, transfer as ArrayBuffer[])
   }
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what the pool sends
-  const context = new ThreadContext(workerData as ThreadSetup, (pack, member) =>
+  const setup = workerData as ThreadSetup
+  const context = new ThreadContext(setup, await providerOf(setup), (pack, member) =>
     send({ kind: 'pack', pack, member }, [pack.bytes.buffer]),
   )
   port.on('message', (request: WorkerRequest) => {
@@ -31,4 +34,9 @@ export function serveTasks(tasks: TaskTable): void {
       send({ kind: 'failure', number, error: error instanceof Error ? error : new Error(String(error)) })
     }
   })
+}
+
+/** The portable one is not loaded unless it is wanted. */
+async function providerOf({ provider }: ThreadSetup): Promise<CryptoProvider> {
+  return provider === 'native' ? nativeCrypto : (await import('../crypto/portable.ts')).portableCrypto
 }

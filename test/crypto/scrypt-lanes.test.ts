@@ -1,6 +1,11 @@
 /** Our scrypt beside node:crypto's: the kernel, the way its lanes are shared, and the threads as they are built. */
 import { pbkdf2Sync, randomBytes, scryptSync } from 'node:crypto'
-import { describe, expect, it } from 'vitest'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { build } from 'esbuild'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { createMixBlocks } from '../../src/crypto/scrypt-kernel.ts'
 import * as sources from '../../src/crypto/scrypt-lanes.ts'
 
@@ -65,9 +70,14 @@ it('threads are left alone where the sources are run as they are', () => {
 })
 
 it('threads derive what node:crypto does', async () => {
-  const module = new URL('../../dist/crypto/scrypt-lanes.js', import.meta.url).href
+  const folder = mkdtempSync(join(tmpdir(), 'restic-ts-lanes-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const crypto = fileURLToPath(new URL('../../src/crypto', import.meta.url))
+  const entryPoints = ['scrypt-lanes', 'scrypt-thread'].map((name) => join(crypto, `${name}.ts`))
+  writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
+  await build({ entryPoints, bundle: true, platform: 'node', format: 'esm', outdir: folder })
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the compiled module has the types of its source
-  const lanes = (await import(module)) as typeof sources
+  const lanes = (await import(pathToFileURL(join(folder, 'scrypt-lanes.js')).href)) as typeof sources
   const salt = randomBytes(64)
   const params = { N: 16384, r: 8, p: 5 }
   const key = await lanes.scryptOnThreads(PASSWORD, salt, params, 64)

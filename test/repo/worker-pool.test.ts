@@ -49,14 +49,13 @@ let pool: WorkerPool<TestTasks>
 
 function open(count: number): WorkerPool<TestTasks> {
   const setup = {
-    provider: 'native',
     key: generateSealKey(nativeCrypto),
     version: 2,
     compression: 'auto',
     extraVerify: true,
     packSizeBytes: 4 << 20,
   } as const
-  pool = new WorkerPool({ count, entry, tasks, setup })
+  pool = new WorkerPool({ count, entry, tasks, crypto: nativeCrypto, setup })
   return pool
 }
 

@@ -2,4 +2,4 @@
 import { serveTasks } from '../worker-thread.ts'
 import { TASKS } from './threads.ts'
 
-serveTasks(TASKS)
+await serveTasks(TASKS)

@@ -58,8 +58,8 @@ export function startThreads(repository: Repository, options: ThreadOptions): Wo
     count: options.isSmall === true ? 0 : (options.count ?? settings.workers ?? availableParallelism()),
     entry: findEntry(),
     tasks: TASKS,
+    crypto: repository.keyStore.crypto,
     setup: {
-      provider: settings.crypto?.name ?? 'native',
       key: repository.masterKey,
       version: repository.config.version,
       compression: settings.compression ?? 'auto',
