@@ -9,15 +9,14 @@ import type { Bitmap } from '../bitmap.ts'
 import type { Id } from '../format/id.ts'
 import { forEachParallel } from '../parallel.ts'
 import type { Repository } from '../repository.ts'
-import type { WorkerPool } from '../worker-pool.ts'
 import { checkIndex, checkPacks } from './check-index.ts'
-import { checkPack } from './check-pack.ts'
+import { checkPack, type PackProblem } from './check-pack.ts'
 import { CheckReport, type CheckError, type CheckHint } from './check-report.ts'
 import { selectPacks, validateSubset, type ReadDataSubset } from './check-subset.ts'
 import { checkTrees, type CheckedTrees } from './check-trees.ts'
 import type { ItemError } from './operation.ts'
 import { findSnapshots, isEmptyFilter, type SnapshotFilter, type SnapshotRecord } from './snapshots.ts'
-import { startThreads, type Tasks } from './threads.ts'
+import { startThreads } from './threads.ts'
 
 /** What a check is busy with. Units of `done`: index files, packs, snapshots, packs read. */
 export interface CheckProgress {
@@ -115,10 +114,22 @@ class Check {
       report.error('snapshot', undefined, `failed to load snapshot ${item}: ${error.message}`)
     }
     const roots = records.map((record) => record.snapshot.tree)
-    const trees = await checkTrees(repo, roots, report, { signal, onProgress: this.#progress('structure') })
-    this.#counts.treeCount = trees.treeCount
-    await this.#readPacks(trees, sizes)
+    const structure = this.#checkTrees(roots)
+    // What is to be read often does not hang on the trees: threads need not wait for them.
+    const reading = this.#isFiltered ? structure.then((trees) => this.#packsOf(trees.used)) : this.#allPacks()
+    const data = this.#readPacks(reading, sizes, structure)
+    // Neither goes on behind the back of who waits for this.
+    await Promise.allSettled([structure, data])
+    await Promise.all([structure, data])
     return this.#result()
+  }
+
+  async #checkTrees(roots: readonly Id[]): Promise<CheckedTrees> {
+    const { signal } = this.#options
+    const onProgress = this.#progress('structure')
+    const trees = await checkTrees(this.#repo, roots, this.#report, { signal, onProgress })
+    this.#counts.treeCount = trees.treeCount
+    return trees
   }
 
   get #isFiltered(): boolean {
@@ -146,35 +157,44 @@ class Check {
     return sizes
   }
 
-  async #readPacks(trees: CheckedTrees, sizes: Float64Array): Promise<void> {
+  /** @param before what is to be told of first */
+  async #readPacks(
+    reading: readonly number[] | Promise<readonly number[]>,
+    sizes: Float64Array,
+    before: Promise<unknown>,
+  ): Promise<void> {
     const { readData = false, readDataSubset: subset, signal, random = Math.random } = this.#options
     if (!readData && subset === undefined) return
     const { index } = this.#repo
     const sizeOf = (pack: number): number => sizes[pack] ?? 0
-    const all = this.#isFiltered ? this.#packsOf(trees.used) : this.#allPacks()
+    const all = await reading
     const packs = subset === undefined ? all : selectPacks(index, all, subset, { sizeOf, random })
     const largest = packs.reduce((size, pack) => Math.max(size, sizeOf(pack)), 1)
-    const limit = Math.min(this.#repo.backend.connections, Math.floor(READING_BYTES_MAX / largest))
+    const limit = Math.min(this.#repo.backend.connections + 1, Math.floor(READING_BYTES_MAX / largest))
     const progress = this.#progress('read-data')
-    progress(0, packs.length)
+    const results = new HeldBack(before)
+    results.tell(() => progress(0, packs.length))
     const threads = startThreads(this.#repo, { isSmall: packs.length < FEW_PACKS })
     try {
       await forEachParallel(packs, Math.max(1, limit), async (pack) => {
         throwIfAborted(signal)
-        await this.#readPack(pack, threads)
-        progress(++this.#counts.readPackCount, packs.length)
+        const problem = await checkPack(this.#repo, pack, { threads, signal })
+        results.tell(() => {
+          if (problem !== undefined) this.#reportPack(pack, problem)
+          progress(++this.#counts.readPackCount, packs.length)
+        })
       })
+      await results.told()
+      throwIfAborted(signal)
     } finally {
       await threads.close()
     }
   }
 
-  async #readPack(pack: number, threads: WorkerPool<Tasks>): Promise<void> {
-    const problem = await checkPack(this.#repo, pack, { threads, signal: this.#options.signal })
-    if (problem === undefined) return
+  #reportPack(pack: number, { isBroken, message }: PackProblem): void {
     const id = this.#repo.index.packIdAt(pack)
-    if (problem.isBroken) this.#report.brokenPack('pack-data', id, problem.message)
-    else this.#report.error('pack-data', id, problem.message)
+    if (isBroken) this.#report.brokenPack('pack-data', id, message)
+    else this.#report.error('pack-data', id, message)
   }
 
   #allPacks(): number[] {
@@ -207,5 +227,26 @@ class Check {
       suggestPrune: report.suggestPrune,
       ...this.#counts,
     }
+  }
+}
+
+/** Tells things in their order, but none before something else is over. Where that fails, it is for others to say. */
+class HeldBack {
+  #last: Promise<void>
+
+  constructor(before: Promise<unknown>) {
+    this.#last = before.then(
+      () => undefined,
+      () => undefined,
+    )
+  }
+
+  tell(what: () => void): void {
+    this.#last = this.#last.then(what)
+  }
+
+  /** Resolves when all is told. */
+  told(): Promise<void> {
+    return this.#last
   }
 }
