@@ -78,6 +78,11 @@ export interface Backend {
    * that is stored, and never fails. Decorators hand it on; stores lack it.
    */
   forgetCopies?(isPresent: (packName: string) => boolean): Promise<void>
+  /**
+   * Gives back what `read` gave and nobody looks at any more: memory for later reads. Decorators hand it on; stores
+   * without use for it lack it.
+   */
+  reuse?(bytes: Uint8Array): void
   /** Lets go of connections and handles. The backend must not be used afterwards. */
   close(): Promise<void>
 }

@@ -7,6 +7,7 @@ export class ForwardingBackend implements Backend {
   readonly connections: number
   prepareRemoval?: NonNullable<Backend['prepareRemoval']>
   forgetCopies?: NonNullable<Backend['forgetCopies']>
+  reuse?: NonNullable<Backend['reuse']>
   protected readonly inner: Backend
 
   constructor(inner: Backend) {
@@ -16,6 +17,7 @@ export class ForwardingBackend implements Backend {
     // What the store inside lacks, this one lacks as well.
     if (inner.prepareRemoval !== undefined) this.prepareRemoval = inner.prepareRemoval.bind(inner)
     if (inner.forgetCopies !== undefined) this.forgetCopies = inner.forgetCopies.bind(inner)
+    if (inner.reuse !== undefined) this.reuse = inner.reuse.bind(inner)
   }
 
   /** Some stores know once they are connected. */

@@ -9,6 +9,7 @@ import { dirname, join, resolve } from 'node:path'
 import { BackendError, FileNotFoundError, throwIfAborted } from '../errors.ts'
 import type { Backend, ByteRange, FileInfo, FileType, Handle } from './backend.ts'
 import { FILE_TYPES, folderOf, isFileName, packFolders, pathOf } from './layout.ts'
+import { ReadMemory } from './read-memory.ts'
 
 export interface LocalBackendOptions {
   /** Transfers at once; restic's default for a disk is 2. */
@@ -50,6 +51,7 @@ export class LocalBackend implements Backend {
   readonly connections: number
   readonly hasAtomicReplace: boolean = true
   readonly #root: string
+  readonly #memory = new ReadMemory()
   #modes: Promise<{ readonly folder: number; readonly file: number }> | undefined
 
   /** @param path absolute, or relative to the working directory */
@@ -101,7 +103,7 @@ export class LocalBackend implements Backend {
           const { size } = await file.stat()
           if (size < offset + length) throw tooShort(path, offset + length - size)
         }
-        return readExactly(file, { path, offset, length }, signal)
+        return readExactly(file, { path, offset, buffer: this.#memory.take(length) }, signal)
       })
     } finally {
       await file.close()
@@ -138,6 +140,10 @@ export class LocalBackend implements Backend {
     throwIfAborted(signal)
     const path = this.#pathOf(handle)
     await this.#attempt(`remove ${path}`, () => unlink(path), path)
+  }
+
+  reuse(bytes: Uint8Array): void {
+    this.#memory.give(bytes)
   }
 
   async close(): Promise<void> {
@@ -235,11 +241,11 @@ async function makeFolder(path: string, mode: number): Promise<void> {
 
 async function readExactly(
   file: FileHandle,
-  wanted: { readonly path: string; readonly offset: number; readonly length: number },
+  wanted: { readonly path: string; readonly offset: number; readonly buffer: Uint8Array },
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array> {
-  const { path, offset, length } = wanted
-  const buffer = new Uint8Array(length)
+  const { path, offset, buffer } = wanted
+  const { length } = buffer
   let filled = 0
   while (filled < length) {
     throwIfAborted(signal)

@@ -298,6 +298,11 @@ export class Repository {
     return this.backend.read({ type: 'pack', name: packId }, range, signal)
   }
 
+  /** Gives back what `readPack` or `readPackParts` gave, once nobody looks at it any more. */
+  reuse(bytes: Uint8Array): void {
+    this.backend.reuse?.(bytes)
+  }
+
   /** The blobs a pack's own header names. @throws CorruptDataError, FileNotFoundError */
   readPackHeader(packId: Id, size: number, signal?: AbortSignal): Promise<PackedBlob[]> {
     return readPackHeader(this, packId, size, signal)

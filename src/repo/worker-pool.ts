@@ -28,13 +28,25 @@ export interface WorkerPoolOptions<Tasks extends TaskTable> {
 
 /** To a worker. */
 export type WorkerRequest =
-  | { readonly kind: 'task'; readonly number: number; readonly name: string; readonly input: unknown }
+  | {
+      readonly kind: 'task'
+      readonly number: number
+      readonly name: string
+      readonly input: unknown
+      /** Memory of the input, to come back with the result. */
+      readonly lent?: ArrayBuffer | undefined
+    }
   | { readonly kind: 'claims'; readonly growth: ClaimsGrowth }
   | { readonly kind: 'buffer'; readonly buffer: ArrayBuffer }
 
 /** From a worker. */
 export type WorkerReply =
-  | { readonly kind: 'result'; readonly number: number; readonly output: unknown }
+  | {
+      readonly kind: 'result'
+      readonly number: number
+      readonly output: unknown
+      readonly lent?: ArrayBuffer | undefined
+    }
   | { readonly kind: 'failure'; readonly number: number; readonly error: Error }
   | { readonly kind: 'pack'; readonly pack: FinishedPack; readonly member: number }
 
@@ -52,7 +64,11 @@ interface Waiting {
   readonly thread: Thread
   readonly resolve: (output: unknown) => void
   readonly reject: (error: unknown) => void
+  readonly takeBack: TakeBack | undefined
 }
+
+/** Called with memory that a task is through with. */
+export type TakeBack = (bytes: Uint8Array) => void
 
 export class WorkerPool<Tasks extends TaskTable> {
   readonly #options: WorkerPoolOptions<Tasks>
@@ -90,15 +106,28 @@ export class WorkerPool<Tasks extends TaskTable> {
     })
   }
 
-  /** Runs a task on the thread with the least to do. @throws what the task throws; WorkerError */
+  /**
+   * Runs a task on the thread with the least to do.
+   * @param memory what of the input is given away with it
+   * @param takeBack gets the memory when the task is done, and nothing where it fails
+   * @throws what the task throws; WorkerError
+   */
+  // oxlint-disable-next-line max-params -- who does what with what, and what becomes of it
   run<Name extends keyof Tasks & string>(
     name: Name,
     input: Parameters<Tasks[Name]>[1],
-    transfer: readonly ArrayBuffer[] = [],
+    memory?: Uint8Array,
+    takeBack?: TakeBack,
   ): Promise<Awaited<ReturnType<Tasks[Name]>>> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
     const thread = this.#idlest()
-    return thread === undefined ? this.#runHere(name, input) : this.#send(thread, name, input, transfer)
+    if (thread !== undefined) return this.#send(thread, name, input, { memory, takeBack })
+    const done = this.#runHere(name, input)
+    if (memory === undefined || takeBack === undefined) return done
+    return done.then((output) => {
+      takeBack(memory)
+      return output
+    })
   }
 
   /** Runs a task on every thread. */
@@ -108,7 +137,7 @@ export class WorkerPool<Tasks extends TaskTable> {
   ): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure
     if (this.#threads.length === 0) await this.#runHere(name, input)
-    await Promise.all(this.#threads.map((thread) => this.#send(thread, name, input, [])))
+    await Promise.all(this.#threads.map((thread) => this.#send(thread, name, input, {})))
   }
 
   /** Stops all threads, whatever they are doing. */
@@ -148,15 +177,20 @@ export class WorkerPool<Tasks extends TaskTable> {
     thread: Thread,
     name: Name,
     input: Parameters<Tasks[Name]>[1],
-    transfer: readonly ArrayBuffer[],
+    {
+      memory,
+      takeBack,
+    }: { readonly memory?: Uint8Array | undefined; readonly takeBack?: TakeBack | undefined },
   ): Promise<Awaited<ReturnType<Tasks[Name]>>> {
     const number = this.#number++
     return new Promise((resolve, reject) => {
       thread.tasks += 1
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the thread runs the same task
-      this.#waiting.set(number, { thread, resolve: resolve as (output: unknown) => void, reject })
-      const request: WorkerRequest = { kind: 'task', number, name, input }
-      thread.worker.postMessage(request, transfer)
+      this.#waiting.set(number, { thread, resolve: resolve as (output: unknown) => void, reject, takeBack })
+      const given = memory?.buffer instanceof ArrayBuffer ? memory.buffer : undefined
+      const lent = takeBack === undefined ? undefined : given
+      const request: WorkerRequest = { kind: 'task', number, name, input, lent }
+      thread.worker.postMessage(request, given === undefined ? [] : [given])
     })
   }
 
@@ -179,8 +213,10 @@ export class WorkerPool<Tasks extends TaskTable> {
     this.#waiting.delete(reply.number)
     waiting.thread.tasks -= 1
     this.#growClaims()
-    if (reply.kind === 'result') waiting.resolve(reply.output)
-    else waiting.reject(reply.error)
+    if (reply.kind === 'result') {
+      if (reply.lent !== undefined) waiting.takeBack?.(new Uint8Array(reply.lent))
+      waiting.resolve(reply.output)
+    } else waiting.reject(reply.error)
     this.#wakeUp()
   }
 

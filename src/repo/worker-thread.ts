@@ -27,9 +27,10 @@ export async function serveTasks(tasks: TaskTable): Promise<void> {
       context.reuse(new Uint8Array(request.buffer))
       return
     }
-    const { number, name, input } = request
+    const { number, name, input, lent } = request
     try {
-      send({ kind: 'result', number, output: tasks[name]?.(context, input) })
+      const output = tasks[name]?.(context, input)
+      send({ kind: 'result', number, output, lent }, lent === undefined ? [] : [lent])
     } catch (error) {
       send({ kind: 'failure', number, error: error instanceof Error ? error : new Error(String(error)) })
     }

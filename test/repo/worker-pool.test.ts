@@ -12,13 +12,13 @@ import { WorkerPool, type TaskTable } from '../../src/repo/worker-pool.ts'
 /** A stand-in for the compiled thread: it speaks the pool's language, and can be told to break down. */
 const THREAD = `
 import { parentPort, threadId } from 'node:worker_threads'
-parentPort.on('message', ({ kind, number, name, input }) => {
+parentPort.on('message', ({ kind, number, name, input, lent }) => {
   if (kind !== 'task') return
   if (name === 'crash') throw new Error('out of order')
   if (name === 'leave') process.exit(3)
   if (name === 'hang') return
   if (name === 'fail') parentPort.postMessage({ kind: 'failure', number, error: new Error('it does not work') })
-  else parentPort.postMessage({ kind: 'result', number, output: { threadId, input } })
+  else parentPort.postMessage({ kind: 'result', number, output: { threadId, input }, lent }, lent ? [lent] : [])
 })`
 
 const folder = mkdtempSync(join(tmpdir(), 'restic-ts-pool-'))
@@ -67,6 +67,16 @@ describe('a pool of workers', () => {
     const results = await Promise.all([1, 2, 3, 4].map((input) => pool.run('echo', input)))
     expect(results.map(({ input }) => input)).toEqual([1, 2, 3, 4])
     expect(new Set(results.map(({ threadId }) => threadId)).size).toBe(2)
+  })
+
+  it.each([0, 1])('gives memory back when the task is done, with %i threads', async (count) => {
+    open(count)
+    const memory = Uint8Array.from([1, 2, 3])
+    const back: Uint8Array[] = []
+    const done = pool.run('echo', 6, memory, (bytes) => back.push(bytes))
+    expect(memory).toHaveLength(count === 0 ? 3 : 0)
+    expect((await done).input).toBe(6)
+    expect(back.map((bytes) => [...bytes])).toEqual([[1, 2, 3]])
   })
 
   it('runs them here where there are no threads', async () => {

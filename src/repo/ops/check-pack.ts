@@ -69,8 +69,7 @@ async function checkOnce(
     return { kind: 'unreadable', message: messageOf(error) }
   }
   await threads.ready()
-  const { buffer } = bytes
-  const transfer = buffer instanceof ArrayBuffer ? [buffer] : []
-  const problems = await threads.run('checkPackBytes', { id, bytes, indexed }, transfer)
+  const takeBack = (memory: Uint8Array): void => repo.reuse(memory)
+  const problems = await threads.run('checkPackBytes', { id, bytes, indexed }, bytes, takeBack)
   return problems.length === 0 ? { kind: 'good' } : { kind: 'broken', problems }
 }

@@ -225,9 +225,8 @@ async function copyPack(
   for await (const part of source.readPackParts(index.packIdAt(pack), blobs, signal)) {
     await threads.ready()
     await destination.storing()
-    const { buffer } = part.bytes
-    const transfer = buffer instanceof ArrayBuffer ? [buffer] : []
-    for (const damaged of await threads.run('recodeBlobs', part, transfer)) {
+    const takeBack = (memory: Uint8Array): void => source.reuse(memory)
+    for (const damaged of await threads.run('recodeBlobs', part, part.bytes, takeBack)) {
       const blob = part.blobs[damaged]
       // This copy is damaged; another pack may hold a good one.
       if (blob !== undefined)

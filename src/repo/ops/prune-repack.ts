@@ -75,9 +75,8 @@ async function repackPack(
   for await (const part of repo.readPackParts(index.packIdAt(pack), blobs, signal)) {
     await threads.ready()
     await repo.storing()
-    const { buffer } = part.bytes
-    const transfer = buffer instanceof ArrayBuffer ? [buffer] : []
-    for (const damaged of await threads.run('copyBlobs', { ...part, compress }, transfer)) {
+    const takeBack = (memory: Uint8Array): void => repo.reuse(memory)
+    for (const damaged of await threads.run('copyBlobs', { ...part, compress }, part.bytes, takeBack)) {
       const blob = part.blobs[damaged]
       // This copy is damaged; another pack may hold a good one.
       if (blob !== undefined)

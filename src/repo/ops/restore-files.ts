@@ -16,7 +16,7 @@ import type { WorkerPool } from '../worker-pool.ts'
 import type { FileToCreate } from './created-files.ts'
 import { applyMetadata } from './node-metadata.ts'
 import type { Pacer } from './operation.ts'
-import { groupsOf, type Group } from './restore-groups.ts'
+import { GroupMemory, groupsOf, type Group } from './restore-groups.ts'
 import type { PackJob, Place, PlannedFile, RestorePlan } from './restore-plan.ts'
 import { createXattrSelector, type SelectOptions } from './restore-select.ts'
 import { isTargetFull, targetFullError, writeFully, type RestoreTarget } from './restore-target.ts'
@@ -50,6 +50,7 @@ export class FileWriter {
   readonly #index: BlobIndex
   readonly #selectXattr: (name: string) => boolean
   readonly #open = new Map<number, OpenFile>()
+  readonly #memory = new GroupMemory()
   #pool: WorkerPool<Tasks> | undefined
   /** Nothing more can be written. */
   #isFull = false
@@ -123,7 +124,7 @@ export class FileWriter {
     const { pacer } = this.#options
     const groups: Promise<void>[] = []
     try {
-      for (const group of groupsOf(part, places)) {
+      for (const group of groupsOf(part, places, this.#memory)) {
         await this.#pool?.ready()
         if (pacer.isDue) await pacer.pause()
         if (this.#isFull) break
@@ -132,6 +133,8 @@ export class FileWriter {
         writing.catch(() => undefined)
         groups.push(writing)
       }
+      // Groups have copies.
+      this.#options.repository.reuse(part.bytes)
     } finally {
       // Whatever happens, nobody may be writing when the files are closed.
       await Promise.allSettled(groups)
@@ -160,7 +163,8 @@ export class FileWriter {
         sparse: this.#options.sparse,
         xattrs: this.#options.xattrs,
       },
-      [bytes.buffer],
+      bytes,
+      (memory) => this.#memory.give(memory),
     )
     for (const { file } of flat) if (!whole.numbers.has(file)) this.#unpin(file)
     this.#takeOutcome(whole, output.files)

@@ -7,6 +7,9 @@ import type { Place } from './restore-plan.ts'
 const GROUP_BLOBS = 128
 /** … in stored bytes, where it is not a single larger blob. */
 const GROUP_BYTES = 2 << 20
+/** Memory of larger groups is used again, of so many. */
+const SMALL_BYTES = 1 << 20
+const KEPT_GROUPS = 4
 
 /** Blobs for one task, in memory of their own that can be sent; offsets are those in `bytes`. */
 export interface Group {
@@ -15,8 +18,32 @@ export interface Group {
   readonly places: readonly (readonly Place[])[]
 }
 
+/** Memory of groups that are done, for others. */
+export class GroupMemory {
+  readonly #kept: ArrayBuffer[] = []
+
+  copyOf(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+    const { length } = bytes
+    if (length <= SMALL_BYTES) return Uint8Array.from(bytes)
+    const i = this.#kept.findIndex(({ byteLength }) => byteLength >= length)
+    const [kept] = i < 0 ? [] : this.#kept.splice(i, 1)
+    const copy = new Uint8Array(kept ?? new ArrayBuffer(Math.max(length, GROUP_BYTES)), 0, length)
+    copy.set(bytes)
+    return copy
+  }
+
+  give({ buffer }: Uint8Array): void {
+    const isLarge = buffer instanceof ArrayBuffer && buffer.byteLength > SMALL_BYTES
+    if (isLarge && this.#kept.length < KEPT_GROUPS) this.#kept.push(buffer)
+  }
+}
+
 /** Cuts a part into groups of bounded size, so that threads share it and not too many files are open at once. */
-export function* groupsOf(part: PackPart, places: readonly (readonly Place[])[]): Generator<Group> {
+export function* groupsOf(
+  part: PackPart,
+  places: readonly (readonly Place[])[],
+  memory: GroupMemory,
+): Generator<Group> {
   let first = 0
   for (let i = 0; i < part.blobs.length; i++) {
     const start = part.blobs[first]?.offset ?? 0
@@ -29,7 +56,7 @@ export function* groupsOf(part: PackPart, places: readonly (readonly Place[])[])
     if (!isFull) continue
     const blobs = part.blobs.slice(first, i + 1).map((blob) => ({ ...blob, offset: blob.offset - start }))
     const end = Math.max(...blobs.map((blob) => blob.offset + blob.length))
-    const bytes = Uint8Array.from(part.bytes.subarray(start - part.start, start - part.start + end))
+    const bytes = memory.copyOf(part.bytes.subarray(start - part.start, start - part.start + end))
     yield { bytes, blobs, places: places.slice(first, i + 1) }
     first = i + 1
   }

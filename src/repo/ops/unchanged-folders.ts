@@ -113,7 +113,7 @@ export class UnchangedFolders {
         trees: trees.flatMap((tree) => tree?.blob ?? []),
         sealed,
       },
-      [sealed.buffer],
+      sealed,
     )
     const results = new Map(there.map((folder, i) => [folder, compared[i]]))
     return batch.flatMap((folder) => this.#took(folder, results.get(folder) ?? NOTHING, onUnchanged))
