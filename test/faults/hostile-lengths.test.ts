@@ -209,7 +209,7 @@ describe('a pack', () => {
           changed.push(toJson(pack.id, old!))
           continue
         }
-        const { bytes, blob } = make(repository, old!)
+        const { bytes, blob } = make(repository, { ...old!, offset: 0 })
         const id = createHash('sha256').update(bytes).digest('hex')
         const [file] = filesOf(path, 'data').filter((name) => name.endsWith(pack.id))
         rmSync(file!)
