@@ -1,12 +1,18 @@
-/** Primitives from node:crypto; Poly1305, which it does not offer by itself, from our own kernel. */
+/**
+ * Primitives from node:crypto, or straight from its OpenSSL where there is much to do (openssl.ts); Poly1305, which Node
+ * does not offer, from our own kernel where OpenSSL cannot be reached.
+ */
 import * as crypto from 'node:crypto'
 import { aes128Block, aes256CtrShort, MAX_SHORT_BYTES } from './native-blocks.ts'
+import { openSslFor } from './openssl.ts'
 import { fastPoly1305 } from './poly1305-kernel.ts'
 import { paysOnThreads, scryptOnThreads } from './scrypt-lanes.ts'
 import type { CryptoProvider, ScryptParams, Sha256 } from './provider.ts'
 
 /** scrypt's own accounting is a little above 128·N·r. */
 const SCRYPT_MEMORY_SLACK = 1 << 20
+/** Below, the way to OpenSSL takes longer than our kernel. */
+const MIN_DIRECT_MAC_BYTES = 1536
 /** Output buffers of this size are reused by the allocator and stay in the processor's cache; larger ones do not. */
 const CIPHER_STEP_BYTES = 32_768
 
@@ -62,6 +68,11 @@ export const nativeCrypto: CryptoProvider = {
   },
 
   aes256Ctr(key: Uint8Array, iv: Uint8Array, source: Uint8Array, destination: Uint8Array): void {
+    const direct = openSslFor(source.length)
+    if (direct !== undefined) {
+      direct.aes256Ctr(key, iv, source, destination)
+      return
+    }
     if (source.length <= MAX_SHORT_BYTES) {
       aes256CtrShort(key, iv, source, destination)
       return
@@ -73,5 +84,12 @@ export const nativeCrypto: CryptoProvider = {
   },
 
   aes128Block,
-  poly1305: fastPoly1305,
+
+  poly1305(oneTimeKey: Uint8Array, message: Uint8Array): Uint8Array {
+    const direct = openSslFor(message.length)
+    const isShort = message.length < MIN_DIRECT_MAC_BYTES
+    return direct === undefined || isShort
+      ? fastPoly1305(oneTimeKey, message)
+      : direct.poly1305(oneTimeKey, message)
+  },
 }

@@ -1,10 +1,12 @@
 /** How fast the kernels are, beside their twins in plain TypeScript and the libraries that do the same. */
+import { createCipheriv } from 'node:crypto'
 import { SIMD, SCALAR } from '../../src/crypto/poly1305-kernel.generated.ts'
 import { Chunker } from '../../src/chunker/chunker.ts'
 import { kernelScannerFactory } from '../../src/chunker/rabin-kernel.ts'
 import { RELAXED_SIMD, SIMD as PLAIN_SIMD } from '../../src/chunker/rabin-kernel.generated.ts'
 import { createPlainScanner, type ScannerFactory } from '../../src/chunker/rabin-scan.ts'
 import { nativeCrypto } from '../../src/crypto/native.ts'
+import { loadOpenSsl } from '../../src/crypto/openssl.ts'
 import { createKernelPoly1305 } from '../../src/crypto/poly1305-kernel.ts'
 import { poly1305 } from '../../src/crypto/poly1305.ts'
 import { portableCrypto } from '../../src/crypto/portable.ts'
@@ -25,13 +27,17 @@ export function benchKernels(): void {
   const zstd = createZstd('auto')
   report('SHA-256, node:crypto', (data) => nativeCrypto.sha256(data))
   report('SHA-256, @noble', (data) => portableCrypto.sha256(data))
-  report('AES-256-CTR, node:crypto', (data) =>
-    nativeCrypto.aes256Ctr(key, iv, data, target.subarray(0, data.length)),
-  )
+  const direct = loadOpenSsl()
+  if (direct !== undefined)
+    report('AES-256-CTR, OpenSSL directly', (data) =>
+      direct.aes256Ctr(key, iv, data, target.subarray(0, data.length)),
+    )
+  report('AES-256-CTR, node:crypto', (data) => createCipheriv('aes-256-ctr', key, iv).update(data))
   report('AES-256-CTR, @noble', (data) =>
     portableCrypto.aes256Ctr(key, iv, data, target.subarray(0, data.length)),
   )
   for (const [name, mac] of Object.entries({
+    'Poly1305, OpenSSL directly': direct?.poly1305.bind(direct),
     'Poly1305, WebAssembly SIMD': createKernelPoly1305(SIMD),
     'Poly1305, WebAssembly scalar': createKernelPoly1305(SCALAR),
     'Poly1305, plain TypeScript': poly1305,
