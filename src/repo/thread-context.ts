@@ -94,9 +94,13 @@ export class ThreadContext {
     return this.#writerOf(this.#members[0], 0)
   }
 
-  /** Saves a blob to every repository that lacks it. @returns what it came to in the first */
-  save(type: BlobType, plaintext: Uint8Array): SavedBlob {
-    const saved = this.writer.save(type, plaintext)
+  /**
+   * Saves a blob to every repository that lacks it.
+   * @param knownId where it was computed before
+   * @returns what it came to in the first
+   */
+  save(type: BlobType, plaintext: Uint8Array, knownId?: Id): SavedBlob {
+    const saved = this.writer.save(type, plaintext, knownId)
     for (const [number, member] of this.#members.entries())
       if (number > 0) this.#writerOf(member, number).save(type, plaintext, saved.id)
     return saved

@@ -243,6 +243,8 @@ class HeldBack {
 
   tell(what: () => void): void {
     this.#last = this.#last.then(what)
+    // Whoever waits for `told` hears of it; until then it must not pass for unhandled.
+    this.#last.catch(() => undefined)
   }
 
   /** Resolves when all is told. */

@@ -4,6 +4,7 @@ import { nativePath } from './native-path.ts'
 import { applyMetadata, type Metadata } from './node-metadata.ts'
 import { createFile, writeFully } from './restore-target.ts'
 import { systemFailureOf, type SystemFailure } from './system-failure.ts'
+import { isZero } from './zeros.ts'
 
 export interface FileToCreate {
   readonly path: string
@@ -106,9 +107,4 @@ export class CreatedFiles {
     closeSync(open.fd)
     unlinkSync(nativePath(path))
   }
-}
-
-/** Whether there are only zeros. */
-export function isZero(bytes: Uint8Array): boolean {
-  return bytes.every((byte) => byte === 0)
 }

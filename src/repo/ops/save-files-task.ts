@@ -1,12 +1,13 @@
 /** Thread task: reads small files whole, one blob each, and chunks of large ones, and saves them. */
 import { closeSync, fstatSync, readSync } from 'node:fs'
 import { MIN_CHUNK_SIZE } from '../../chunker/chunker.ts'
-import { idToBytes } from '../format/id.ts'
+import { idToBytes, type Id } from '../format/id.ts'
 import type { ThreadContext } from '../thread-context.ts'
 import { fileStatOf, FINGERPRINT_LENGTH, fingerprintOf } from './file-stat.ts'
 import { nativePath } from './native-path.ts'
 import { openQuietly } from './quiet-open.ts'
 import { systemFailureOf, type SystemFailure } from './system-failure.ts'
+import { isZero } from './zeros.ts'
 
 /** A file up to this size has no cut in it. */
 export const SMALL_FILE_BYTES: number = MIN_CHUNK_SIZE
@@ -55,6 +56,10 @@ export function saveFiles(context: ThreadContext, input: SaveFilesInput): SaveFi
   return { ids, added, failures }
 }
 
+/** IDs of zeros by their length: a disk image is mostly those, and they need not be hashed each time. */
+const zeroIds = new Map<number, Id>()
+const ZERO_IDS_MAX = 64
+
 export interface SaveChunkInput {
   readonly fd: number
   readonly offset: number
@@ -75,7 +80,14 @@ export function saveChunk(context: ThreadContext, { fd, offset, length }: SaveCh
   try {
     const filled = readFrom(fd, buffer, offset)
     if (filled === 0) return { id: '', length: 0, added: 0, isNew: false }
-    const { id, packedLength, isNew } = context.save('data', buffer.subarray(0, filled))
+    const chunk = buffer.subarray(0, filled)
+    const isSparse = isZero(chunk)
+    const { id, packedLength, isNew } = context.save(
+      'data',
+      chunk,
+      isSparse ? zeroIds.get(filled) : undefined,
+    )
+    if (isSparse && zeroIds.size < ZERO_IDS_MAX) zeroIds.set(filled, id)
     return { id, length: filled, added: packedLength, isNew }
   } catch (error) {
     return { id: '', length: 0, added: 0, isNew: false, failure: systemFailureOf(error) }

@@ -5,10 +5,11 @@
 import { CorruptDataError } from '../../errors.ts'
 import type { PackedBlob } from '../format/pack-header.ts'
 import type { ThreadContext } from '../thread-context.ts'
-import { CreatedFiles, isZero, type CreatedFilesOutcome, type FileToCreate } from './created-files.ts'
+import { CreatedFiles, type CreatedFilesOutcome, type FileToCreate } from './created-files.ts'
 import { createXattrSelector, type SelectOptions } from './restore-select.ts'
 import { writeFully } from './restore-target.ts'
 import { systemFailureOf, type SystemFailure } from './system-failure.ts'
+import { isZero } from './zeros.ts'
 
 export interface WriteBlobsInput {
   /** Stored bytes that hold all the blobs. */
