@@ -15,6 +15,9 @@ import type { Tasks } from './threads.ts'
 
 /** Sent to a thread at once. */
 const BATCH_FOLDERS = 32
+/** Where so few of the first ones are unchanged, the others are left to the walk: of a copy, say, every inode is new. */
+const TRIAL_FOLDERS = 1024
+const WORTHWHILE_SHARE = 1 / 8
 
 export interface UnchangedFoldersOptions {
   readonly repository: Repository
@@ -45,6 +48,8 @@ export class UnchangedFolders {
   /** Folders that are unchanged, by path; not those below them. */
   readonly #found = new Map<string, { readonly tree: Id; readonly totals: UnchangedTotals }>()
   #threads: WorkerPool<Tasks> | undefined
+  #comparedCount = 0
+  #unchangedCount = 0
 
   constructor(options: UnchangedFoldersOptions) {
     this.#options = options
@@ -102,6 +107,7 @@ export class UnchangedFolders {
     const { pacer, signal } = this.#options
     throwIfAborted(signal)
     if (pacer.isDue) await pacer.pause()
+    if (!this.#isWorthwhile) return batch.flatMap((folder) => this.#took(folder, NOTHING, onUnchanged))
     const trees: (SealedBlob | undefined)[] = []
     for (const { tree } of batch) trees.push(await this.#load(tree))
     const there = batch.filter((_, i) => trees[i] !== undefined)
@@ -117,6 +123,11 @@ export class UnchangedFolders {
     )
     const results = new Map(there.map((folder, i) => [folder, compared[i]]))
     return batch.flatMap((folder) => this.#took(folder, results.get(folder) ?? NOTHING, onUnchanged))
+  }
+
+  get #isWorthwhile(): boolean {
+    const compared = this.#comparedCount
+    return compared < TRIAL_FOLDERS || this.#unchangedCount >= compared * WORTHWHILE_SHARE
   }
 
   /** A tree that cannot be read says nothing; those who need it will complain. */
@@ -136,6 +147,8 @@ export class UnchangedFolders {
     { isUnchanged, files, bytes, subfolders }: ComparedFolder,
     onUnchanged: (own: UnchangedTotals) => void,
   ): Folder[] {
+    this.#comparedCount += 1
+    if (isUnchanged) this.#unchangedCount += 1
     folder.isUnchanged = isUnchanged
     add(folder.totals, { files, bytes, folders: subfolders.length })
     folder.waiting += subfolders.length

@@ -238,3 +238,20 @@ function packOf(type: 'data' | 'tree'): number {
     if (index.typeAt(index.rowsOfPack(pack).start) === type) return pack
   throw new Error(`no pack of ${type} blobs`)
 }
+
+it('what has changed nearly everywhere is soon left to the walk', async () => {
+  const leaves = 1800
+  for (let i = 0; i < leaves; i++) {
+    mkdirSync(at(`wide/${i}`), { recursive: true })
+    for (let j = 0; j < 2; j++) writeFileSync(at(`wide/${i}/${j}`), `${i} ${j}`)
+  }
+  await run()
+  const load = vi.spyOn(repository, 'loadSealedTree')
+  await expectAsWalked()
+  const all = load.mock.calls.length
+  expect(all).toBeGreaterThan(leaves)
+  for (let i = 0; i < leaves; i++) writeFileSync(at(`wide/${i}/new`), 'new')
+  load.mockClear()
+  await expectAsWalked()
+  expect(load.mock.calls.length).toBeLessThan(all * 0.75)
+})
