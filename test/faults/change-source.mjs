@@ -5,7 +5,7 @@
  * CHANGE_HOW: what is done to it.
  */
 import fs from 'node:fs'
-import { syncBuiltinESMExports } from 'node:module'
+import { createRequire, syncBuiltinESMExports } from 'node:module'
 import { execFileSync } from 'node:child_process'
 
 /* oxlint-disable node/no-process-env -- how the test tells the process under test what to do */
@@ -45,6 +45,23 @@ fs.lstatSync = (path, ...rest) => {
   const stats = original.lstatSync(path, ...rest)
   if (path === target) change('lstat')
   return stats
+}
+// Backups ask the C library where they can.
+const koffi = createRequire(import.meta.url)('koffi')
+const load = koffi.load
+koffi.load = (...args) => {
+  const library = load(...args)
+  return {
+    func(declaration) {
+      const call = library.func(declaration)
+      if (!declaration.startsWith('int statx(')) return call
+      return (folder, path, ...rest) => {
+        const status = call(folder, path, ...rest)
+        if (path === target) change('lstat')
+        return status
+      }
+    },
+  }
 }
 fs.openSync = (path, ...rest) => {
   const fd = original.openSync(path, ...rest)

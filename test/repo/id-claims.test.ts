@@ -1,6 +1,9 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { describe, expect, it } from 'vitest'
+import { build } from 'esbuild'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { allocateClaims, IdClaims, type SharedClaims } from '../../src/repo/id-claims.ts'
 import { PROJECT } from '../support/cli.ts'
 import { randomBytes } from '../support/many-files.ts'
@@ -56,7 +59,11 @@ describe('claims', () => {
     const COUNT = 60_000
     const table = allocateClaims(0)
     const bytes = randomBytes(5, 32 * COUNT)
-    const module = join(PROJECT, 'dist', 'repo', 'id-claims.js')
+    const folder = mkdtempSync(join(tmpdir(), 'restic-ts-claims-'))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    const module = join(folder, 'id-claims.mjs')
+    const entry = join(PROJECT, 'src', 'repo', 'id-claims.ts')
+    await build({ entryPoints: [entry], bundle: true, platform: 'node', format: 'esm', outfile: module })
     const code = `
       const { parentPort, workerData } = require('node:worker_threads')
       import(workerData.module).then(({ IdClaims }) => {

@@ -8,7 +8,7 @@ const TIMEOUT_MS = 30_000
 
 /** @returns what it printed: `done`, where all was well and it ended by itself */
 export function leaveOpen(location: string, options: Readonly<Record<string, string>>): string {
-  const module = pathToFileURL(join(dirname(BIN), '..', 'backend', 'location.js')).href
+  const module = pathToFileURL(join(dirname(BIN), '..', 'index.js')).href
   const program = `
     const { openBackend } = await import(${JSON.stringify(module)})
     const backend = await openBackend(${JSON.stringify(location)}, { options: ${JSON.stringify(options)} })
