@@ -36,6 +36,10 @@ export const nativeCrypto: CryptoProvider = {
     return crypto.hash('sha256', data, 'buffer')
   },
 
+  sha256Hex(data: Uint8Array): string {
+    return crypto.hash('sha256', data, 'hex')
+  },
+
   createSha256(): Sha256 {
     return new NativeSha256()
   },
@@ -83,7 +87,9 @@ export const nativeCrypto: CryptoProvider = {
     }
   },
 
-  aes128Block,
+  aes128Block(key: Uint8Array, block: Uint8Array): Uint8Array {
+    return openSslFor(block.length)?.aes128Block(key, block) ?? aes128Block(key, block)
+  },
 
   poly1305(oneTimeKey: Uint8Array, message: Uint8Array): Uint8Array {
     const direct = openSslFor(message.length)

@@ -10,6 +10,8 @@ import { poly1305 } from './poly1305.ts'
 export interface OpenSsl {
   /** As `CryptoProvider.aes256Ctr`. */
   aes256Ctr(key: Uint8Array, iv: Uint8Array, source: Uint8Array, destination: Uint8Array): void
+  /** As `CryptoProvider.aes128Block`. */
+  aes128Block(key: Uint8Array, block: Uint8Array): Uint8Array
   /** As `CryptoProvider.poly1305`. */
   poly1305(oneTimeKey: Uint8Array, message: Uint8Array): Uint8Array
 }
@@ -19,6 +21,7 @@ const WORTHWHILE_BYTES = 1 << 20
 /** OpenSSL takes lengths as C's int. */
 const STEP_BYTES = 1 << 30
 const KEY_BYTES = 32
+const BLOCK_BYTES = 16
 const TAG_BYTES = 16
 const TRIAL_BYTES = 1000
 
@@ -48,7 +51,11 @@ function tryLoad(): OpenSsl | undefined {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- koffi's own function
     const koffi = createRequire(import.meta.url)('koffi') as Koffi
     const library = koffi.load(null)
-    const direct = { aes256Ctr: bindAes(library), poly1305: bindPoly1305(library) }
+    const direct = {
+      aes256Ctr: bindCtr(library),
+      aes128Block: bindBlock(library),
+      poly1305: bindPoly1305(library),
+    }
     return isRight(direct) ? direct : undefined
   } catch {
     // No koffi for this machine, or a Node with other cryptography in it.
@@ -58,10 +65,16 @@ function tryLoad(): OpenSsl | undefined {
 
 type Library = ReturnType<Koffi['load']>
 
-/** The contexts live as long as the thread. */
-function bindAes(library: Library): OpenSsl['aes256Ctr'] {
+interface Cipher {
+  /** Begins a message; without an IV for block by block. */
+  begin(key: Uint8Array, iv: Uint8Array | null): void
+  update(destination: Uint8Array, source: Uint8Array): void
+}
+
+/** The context lives as long as the thread, and knows the last key. */
+function bindCipher(library: Library, algorithm: string): Cipher {
   const context = library.func('void *EVP_CIPHER_CTX_new(void)')()
-  const algorithm = library.func('const void *EVP_aes_256_ctr(void)')()
+  const type = library.func(`const void *${algorithm}(void)`)()
   const init = library.func(
     'int EVP_EncryptInit_ex(void *context, const void *cipher, void *engine, const void *key, const void *iv)',
   )
@@ -69,17 +82,40 @@ function bindAes(library: Library): OpenSsl['aes256Ctr'] {
     'int EVP_EncryptUpdate(void *context, void *out, void *written, const void *in, int length)',
   )
   const written = new Int32Array(1)
-  const lastKey = new Uint8Array(KEY_BYTES)
-  let hasKey = false
+  let lastKey = new Uint8Array(0)
+  return {
+    begin(key, iv) {
+      const isSameKey = Buffer.compare(key, lastKey) === 0
+      if (isSameKey && iv === null) return
+      check(isSameKey ? init(context, null, null, null, iv) : init(context, type, null, key, iv))
+      if (!isSameKey) lastKey = Uint8Array.from(key)
+    },
+    update(destination, source) {
+      check(update(context, destination, written, source, source.length))
+    },
+  }
+}
+
+function bindCtr(library: Library): OpenSsl['aes256Ctr'] {
+  const cipher = bindCipher(library, 'EVP_aes_256_ctr')
   return (key, iv, source, destination) => {
-    const isSameKey = hasKey && Buffer.compare(key, lastKey) === 0
-    check(isSameKey ? init(context, null, null, null, iv) : init(context, algorithm, null, key, iv))
-    lastKey.set(key)
-    hasKey = true
+    cipher.begin(key, iv)
     for (let i = 0; i < source.length; i += STEP_BYTES) {
       const step = source.length <= STEP_BYTES ? source : source.subarray(i, i + STEP_BYTES)
-      check(update(context, i === 0 ? destination : destination.subarray(i), written, step, step.length))
+      cipher.update(i === 0 ? destination : destination.subarray(i), step)
     }
+  }
+}
+
+function bindBlock(library: Library): OpenSsl['aes128Block'] {
+  const cipher = bindCipher(library, 'EVP_aes_128_ecb')
+  const encrypted = new Uint8Array(new ArrayBuffer(BLOCK_BYTES))
+  return (key, block) => {
+    // Part of a block would stay in the cipher and spoil the next message.
+    if (block.length !== BLOCK_BYTES) throw new RangeError(`${block.length} bytes are not one block`)
+    cipher.begin(key, null)
+    cipher.update(encrypted, block)
+    return encrypted.slice()
   }
 }
 
@@ -94,12 +130,13 @@ function bindPoly1305(library: Library): OpenSsl['poly1305'] {
   const update = library.func('int EVP_MAC_update(void *context, const void *data, size_t length)')
   const final = library.func('int EVP_MAC_final(void *context, void *out, void *written, size_t size)')
   const written = new BigUint64Array(1)
+  // One for all: of each that C is given, V8 makes more than it would of an array that stays here.
+  const tag = new Uint8Array(new ArrayBuffer(TAG_BYTES))
   return (oneTimeKey, message) => {
-    const tag = new Uint8Array(TAG_BYTES)
     check(init(context, oneTimeKey, KEY_BYTES, null))
     check(update(context, message, message.length))
     check(final(context, tag, written, TAG_BYTES))
-    return tag
+    return tag.slice()
   }
 }
 
@@ -109,12 +146,15 @@ function check(status: unknown): void {
 
 /** Whether its answers are those of code that is known to be right. */
 function isRight(direct: OpenSsl): boolean {
-  const [key, iv, message] = [randomBytes(KEY_BYTES), randomBytes(16), randomBytes(TRIAL_BYTES)]
+  const [key, iv, message] = [randomBytes(KEY_BYTES), randomBytes(BLOCK_BYTES), randomBytes(TRIAL_BYTES)]
+  const half = key.subarray(0, BLOCK_BYTES)
   const cipher = createCipheriv('aes-256-ctr', key, iv)
   const encrypted = new Uint8Array(TRIAL_BYTES)
   direct.aes256Ctr(key, iv, message, encrypted)
   return (
     Buffer.compare(encrypted, cipher.update(message)) === 0 &&
+    Buffer.compare(direct.aes128Block(half, iv), createCipheriv('aes-128-ecb', half, null).update(iv)) ===
+      0 &&
     Buffer.compare(direct.poly1305(key, message), poly1305(key, message)) === 0
   )
 }

@@ -2,6 +2,7 @@
 import { poly1305 } from '@noble/ciphers/_poly1305.js'
 import { ctr, ecb } from '@noble/ciphers/aes.js'
 import { sha256 } from '@noble/hashes/sha2.js'
+import { bytesToHex } from '@noble/hashes/utils.js'
 import scryptJs from 'scrypt-js'
 import type { CryptoProvider, ScryptParams, Sha256 } from './provider.ts'
 
@@ -26,6 +27,10 @@ export const portableCrypto: CryptoProvider = {
 
   sha256(data: Uint8Array): Uint8Array {
     return sha256(data)
+  },
+
+  sha256Hex(data: Uint8Array): string {
+    return bytesToHex(sha256(data))
   },
 
   createSha256(): Sha256 {

@@ -22,6 +22,8 @@ export interface CryptoProvider {
   readonly name: 'native' | 'portable'
   /** 32 bytes. */
   sha256(data: Uint8Array): Uint8Array
+  /** 64 lower-case hexadecimal digits: what IDs are, without an array for each. */
+  sha256Hex(data: Uint8Array): string
   createSha256(): Sha256
   randomBytes(length: number): Uint8Array
   /** Derives `length` bytes. Parameters must have been checked by the caller (`checkScryptParams`). */

@@ -7,7 +7,7 @@ import type { CryptoProvider } from '../crypto/provider.ts'
 import { open, openInto, seal, sealInto, SEAL_OVERHEAD, type SealKey } from '../crypto/seal.ts'
 import { CorruptDataError } from '../errors.ts'
 import { createZstd, type CompressionMode, type Zstd } from './compression.ts'
-import { idFromBytes, type Id } from './format/id.ts'
+import { parseId, type Id } from './format/id.ts'
 import { headerEntrySize, type BlobType, type PackedBlob } from './format/pack-header.ts'
 
 /** Length of the initialisation vector in front of every sealed buffer. */
@@ -54,7 +54,7 @@ export class Codec {
 
   /** The blob ID of a plaintext. */
   idOf(plaintext: Uint8Array): Id {
-    return idFromBytes(this.crypto.sha256(plaintext))
+    return parseId(this.crypto.sha256Hex(plaintext))
   }
 
   /** An upper bound of the stored length of a blob with `length` bytes of plaintext. */

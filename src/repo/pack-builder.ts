@@ -4,7 +4,7 @@
  */
 import { CorruptDataError } from '../errors.ts'
 import type { Codec } from './codec.ts'
-import { idFromBytes, type Id } from './format/id.ts'
+import type { Id } from './format/id.ts'
 import {
   encodePackHeader,
   headerEntrySize,
@@ -94,7 +94,7 @@ export class PackBuilder {
     const end = this.#length + header.length
     new DataView(this.#buffer.buffer, this.#buffer.byteOffset).setUint32(end, header.length, true)
     const bytes = this.#buffer.subarray(0, end + HEADER_LENGTH_BYTES)
-    return { id: idFromBytes(this.#codec.crypto.sha256(bytes)), type: this.type, bytes, blobs: this.#blobs }
+    return { id: this.#codec.idOf(bytes), type: this.type, bytes, blobs: this.#blobs }
   }
 
   #record(blob: PackedBlob): PackedBlob {

@@ -9,6 +9,7 @@ import { encodeNode } from './node-encoding.ts'
 import { parseNodes } from './node-parsing.ts'
 import { compareRawNames } from './raw-name.ts'
 import type { Time } from './time.ts'
+import { Utf8Buffer } from './utf8-buffer.ts'
 
 export interface ExtendedAttribute {
   readonly name: string
@@ -50,23 +51,16 @@ export interface Node {
   readonly error: string
 }
 
-const FLUSH_CHARACTERS = 1 << 15
-const INITIAL_BYTES = 1 << 12
-/** UTF-8 bytes a UTF-16 code unit takes at most. */
-const MAX_UTF8_PER_UNIT = 3
-
-const encoder = new TextEncoder()
+const HEAD = '{"nodes":['
+const TAIL = ']}\n'
 
 /** Encodes a tree node by node. */
 export class TreeEncoder {
-  #bytes = new Uint8Array(INITIAL_BYTES)
-  #length = 0
-  /** What is not yet in `#bytes`. */
-  #pending = '{"nodes":['
+  readonly #text = new Utf8Buffer()
   #count = 0
   #lastName = ''
 
-  /** How many nodes were added. */
+  /** How many nodes were added, those encoded before counted as one. */
   get count(): number {
     return this.#count
   }
@@ -81,38 +75,36 @@ export class TreeEncoder {
         `tree node ${JSON.stringify(node.name)} cannot follow ${JSON.stringify(this.#lastName)}`,
       )
     }
-    this.#pending += this.#count === 0 ? encodeNode(node) : `,${encodeNode(node)}`
+    this.#text.append((this.#count === 0 ? HEAD : ',') + encodeNode(node))
     this.#count += 1
     this.#lastName = node.name
-    if (this.#pending.length >= FLUSH_CHARACTERS) this.#flush()
+  }
+
+  /** Adds nodes that are encoded and joined by commas, one or more, which come next in byte order. */
+  addEncoded(nodes: Uint8Array): void {
+    this.#text.append(this.#count === 0 ? HEAD : ',')
+    this.#text.appendBytes(nodes)
+    this.#count += 1
   }
 
   /** The tree's bytes. The encoder must not be used afterwards. */
   finish(): Uint8Array {
-    this.#pending += ']}\n'
-    this.#flush()
-    return this.#bytes.slice(0, this.#length)
-  }
-
-  #flush(): void {
-    const needed = this.#length + this.#pending.length * MAX_UTF8_PER_UNIT
-    if (needed > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2))
-      grown.set(this.#bytes.subarray(0, this.#length))
-      this.#bytes = grown
-    }
-    this.#length += encoder.encodeInto(this.#pending, this.#bytes.subarray(this.#length)).written
-    this.#pending = ''
+    this.#text.append(this.#count === 0 ? HEAD + TAIL : TAIL)
+    return this.#text.toBytes()
   }
 }
 
 /**
  * The bytes of a tree.
+ * @param nodes bytes stand for nodes that are encoded, as `TreeEncoder.addEncoded` takes them
  * @throws InvalidInputError unless names are strictly ascending in byte order
  */
-export function encodeTree(nodes: Iterable<Node>): Uint8Array {
+export function encodeTree(nodes: Iterable<Node | Uint8Array>): Uint8Array {
   const tree = new TreeEncoder()
-  for (const node of nodes) tree.add(node)
+  for (const node of nodes) {
+    if (node instanceof Uint8Array) tree.addEncoded(node)
+    else tree.add(node)
+  }
   return tree.finish()
 }
 

@@ -15,11 +15,12 @@ export class Deferred {
   }
 }
 
-export type Outcome = Saved | Deferred
+/** Bytes stand for nodes that threads have encoded: see `TreeEncoder.addEncoded`. */
+export type Outcome = Saved | Deferred | Uint8Array
 
 /** The nodes of a folder once all are done, in their order. */
-export async function settle(outcomes: readonly Outcome[]): Promise<Node[]> {
-  const nodes: Node[] = []
+export async function settle(outcomes: readonly Outcome[]): Promise<(Node | Uint8Array)[]> {
+  const nodes: (Node | Uint8Array)[] = []
   for (const outcome of outcomes) {
     const saved = outcome instanceof Deferred ? await outcome.done : outcome
     if (saved !== undefined) nodes.push(saved)

@@ -4,17 +4,17 @@
  * to the current entry are in memory.
  */
 import { posix } from 'node:path'
-import { Chunker } from '../../chunker/chunker.ts'
 import { AbortedError, LockLostError, ResticError, SourceError, throwIfAborted } from '../../errors.ts'
 import type { Id } from '../format/id.ts'
-import { encodeTree, type Node } from '../format/tree.ts'
-import { Deferred, settle, type Outcome } from './archiver-outcome.ts'
+import type { Node } from '../format/tree.ts'
+import { Deferred, settle, type Outcome, type Saved } from './archiver-outcome.ts'
 import type { BackupFilter } from './backup-excludes.ts'
 import type { BackupGroup } from './backup-group.ts'
-import type { BackupSource, SourceFile, SourceStat } from './backup-source.ts'
+import type { BackupSource, SourceStat } from './backup-source.ts'
 import {
   actionFor,
   addItemStatistics,
+  countNewFiles,
   countNode,
   countUnchanged,
   emptyBackupStatistics,
@@ -25,12 +25,15 @@ import {
   type UnchangedTotals,
 } from './backup-statistics.ts'
 import { sortedChildren, type TargetTree } from './backup-targets.ts'
-import { ChunkBuffer } from './chunk-buffer.ts'
-import { ContentSaver, type SavedContent } from './content-saver.ts'
+import { BlobSaver } from './blob-saver.ts'
+import type { ContentSaver, SavedContent } from './content-saver.ts'
+import { FileSaver } from './file-saver.ts'
 import { joinPath } from './native-path.ts'
+import type { NewFolders } from './new-folders.ts'
 import { isSameFile } from './node-equality.ts'
 import type { ItemError, Pacer } from './operation.ts'
 import { LoadedTree, NO_TREE, type PreviousTree } from './previous-tree.ts'
+import type { SavedSlice } from './save-folders-task.ts'
 import type { UnchangedFolders } from './unchanged-folders.ts'
 
 /** A file or folder that is done. `path` is the one within the snapshot; folders end with a slash. */
@@ -50,6 +53,8 @@ export interface ArchiverOptions {
   readonly saver?: ContentSaver | undefined
   /** Finds folders that the walk need not look into. */
   readonly unchanged?: UnchangedFolders | undefined
+  /** Saves folders that the parent snapshot does not have. */
+  readonly newFolders?: NewFolders | undefined
   readonly signal?: AbortSignal | undefined
   readonly withAtime: boolean
   readonly ignoreInode: boolean
@@ -66,14 +71,23 @@ export interface ArchiverOptions {
 export class Archiver {
   readonly statistics: BackupStatistics = emptyBackupStatistics()
   readonly #options: ArchiverOptions
-  #chunks: ChunkBuffer | undefined
+  readonly #blobs: BlobSaver
+  readonly #files: FileSaver
   /** What ended the run while the walk was elsewhere. */
   #failure: { readonly error: unknown } | undefined
-  /** With `dryRun`: blobs that would have been saved by now. */
-  readonly #imagined = new Set<string>()
+  /** New folders in which there may still be something for the walk. */
+  #newFolderCount = 0
+  #onNewFoldersWalked: (() => void) | undefined
 
   constructor(options: ArchiverOptions) {
     this.#options = options
+    this.#blobs = new BlobSaver(options.group, options.dryRun)
+    this.#files = new FileSaver({
+      ...options,
+      saver: options.saver,
+      blobs: this.#blobs,
+      toNode: (target, name, stat) => this.#toNode(target, name, stat, false),
+    })
   }
 
   /**
@@ -85,12 +99,13 @@ export class Archiver {
   async archive(targets: TargetTree, parentTree: Id | undefined): Promise<Id> {
     const previous = await this.#loadParent('/', parentTree)
     const outcomes = await this.#saveLevel('/', targets, previous)
+    await this.#newFoldersWalked()
     await this.#options.saver?.finish()
     for (const totals of this.#options.unchanged?.untaken() ?? []) this.#countUnchanged(totals, -1)
     const nodes = await settle(outcomes)
     if (nodes.length === 0) throw new SourceError('unable to save snapshot: snapshot is empty')
     const item = emptyItemStatistics()
-    const root = await this.#saveTree(nodes, item)
+    const root = await this.#blobs.saveTree(nodes, item)
     addItemStatistics(this.statistics, item)
     return root
   }
@@ -193,35 +208,94 @@ export class Archiver {
       this.#track(`${path}/`, { ...node, subtree }, { previous, started, item: emptyItemStatistics() })
       return { ...node, subtree }
     }
+    const from = { previous, started }
+    if (subtree === undefined && this.#options.newFolders?.isReady === true)
+      return new Deferred(this.#saveNewFolder(path, target, node, from))
+    return this.#walkFolder(path, target, node, from)
+  }
+
+  /** Threads save what is easy, the walk the rest. */
+  // oxlint-disable-next-line max-params -- as #saveEntry
+  async #saveNewFolder(path: string, target: string, node: Node, from: FolderOrigin): Promise<Saved> {
+    this.#newFolderCount += 1
+    let finished: FinishedFolder
+    try {
+      const folder = { path: target, absolute: this.#options.source.absolute(target) }
+      const slices = await this.#options.newFolders?.save(folder)
+      if (slices === undefined) {
+        finished = await this.#walkFolder(path, target, node, from)
+      } else {
+        this.#options.onStartFile(path)
+        const outcomes: Outcome[] = []
+        for (const slice of slices) await this.#takeSlice(slice, path, target, outcomes)
+        finished = await this.#finishFolder(path, node, outcomes, from)
+      }
+    } finally {
+      this.#newFolderCount -= 1
+      if (this.#newFolderCount === 0) this.#onNewFoldersWalked?.()
+    }
+    return finished instanceof Deferred ? finished.done : finished
+  }
+
+  // oxlint-disable-next-line max-params -- as #saveEntry
+  async #takeSlice(slice: SavedSlice, path: string, target: string, outcomes: Outcome[]): Promise<void> {
+    countNewFiles(this.statistics, slice)
+    this.#options.onBytes(slice.bytes)
+    let start = 0
+    for (const [i, end] of slice.ends.entries()) {
+      if (end > start) outcomes.push(slice.encoded.subarray(start, end))
+      start = end
+      const name = slice.left[i]
+      const saved = name === undefined ? undefined : await this.#saveChild(path, target, name, NO_TREE)
+      if (saved !== undefined) outcomes.push(saved)
+    }
+  }
+
+  /** Resolves when nobody will find more to save. @throws what ended the run */
+  async #newFoldersWalked(): Promise<void> {
+    if (this.#newFolderCount > 0)
+      await new Promise<void>((resolve) => {
+        this.#onNewFoldersWalked = resolve
+      })
+    if (this.#failure !== undefined) throw this.#failure.error
+  }
+
+  // oxlint-disable-next-line max-params -- as #saveEntry
+  async #walkFolder(path: string, target: string, node: Node, from: FolderOrigin): Promise<FinishedFolder> {
     const names = this.#options.source.listNames(target)
     // Listing follows symlinks: what was a folder a moment ago must still be one.
     if (this.#options.source.lstat(target).kind !== 'dir')
       throw new SourceError(`directory "${target}" changed type, refusing to archive`)
-    const oldTree = await this.#loadParent(path, subtree)
+    const oldTree = await this.#loadParent(path, from.previous?.subtree ?? undefined)
     const outcomes: Outcome[] = []
     let lastName: string | undefined
     for (const entry of names) {
       throwIfAborted(this.#options.signal)
       if (entry === lastName) continue
       lastName = entry
-      const entryTarget = joinPath(target, entry)
-      const saved = await this.#guard(entryTarget, () =>
-        this.#saveEntry(posix.join(path, entry), entry, entryTarget, oldTree.find(entry), false),
-      )
+      const saved = await this.#saveChild(path, target, entry, oldTree)
       if (saved !== undefined) outcomes.push(saved)
     }
-    return this.#finishFolder(path, node, outcomes, { previous, started })
+    return this.#finishFolder(path, node, outcomes, from)
+  }
+
+  // oxlint-disable-next-line max-params -- as #saveEntry
+  #saveChild(path: string, target: string, name: string, oldTree: PreviousTree): Promise<Outcome> {
+    const entryTarget = joinPath(target, name)
+    return this.#guard(entryTarget, () =>
+      this.#saveEntry(posix.join(path, name), name, entryTarget, oldTree.find(name), false),
+    )
   }
 
   async #finishFolder(
     path: string,
     node: Node,
     outcomes: readonly Outcome[],
-    from: { readonly previous: Node | undefined; readonly started: number },
-  ): Promise<Outcome> {
+    from: FolderOrigin,
+  ): Promise<FinishedFolder> {
     const finish = async (): Promise<Node> => {
       const item = emptyItemStatistics()
-      const saved: Node = { ...node, subtree: await this.#saveTree(await settle(outcomes), item) }
+      const saved: Node = { ...node, subtree: await this.#blobs.saveTree(await settle(outcomes), item) }
       this.#track(`${path}/`, saved, { ...from, item })
       return saved
     }
@@ -237,7 +311,7 @@ export class Archiver {
   ): Promise<Outcome> {
     const started = performance.now()
     const { previous, stat } = known
-    const { source, group, saver, onStartFile } = this.#options
+    const { group, onStartFile } = this.#options
     if (previous !== undefined && isSameFile(stat, previous, this.#options)) {
       const content = previous.content ?? []
       if (content.every((id) => group.hasBlob('data', id))) {
@@ -254,17 +328,7 @@ export class Archiver {
       this.#track(path, saved, { previous, started, item })
       return saved
     }
-    const fingerprint = source.fingerprint?.(stat)
-    if (saver === undefined || fingerprint === undefined || !ContentSaver.isSmall(stat.size))
-      return this.#saveOpened(target, name, finish)
-    await saver.ready()
-    const node = this.#toNode(target, name, stat, false)
-    const saving = saver.saveSmall(target, stat.size, fingerprint).then((content) => {
-      if (content === undefined) return this.#saveHere(target, name, finish)
-      this.#options.onBytes(content.size)
-      return finish(node, content)
-    })
-    return new Deferred(saving)
+    return this.#files.save(target, name, stat, finish)
   }
 
   /** A repository that merely joined later than others has lost nothing. */
@@ -276,114 +340,6 @@ export class Archiver {
       `parts of ${target} not found in the repository index; storing the file again`,
     )
     onError({ item: source.absolute(target), during: 'archival', error })
-  }
-
-  /** A large file, or one that other threads cannot open. */
-  async #saveOpened(target: string, name: string, finish: FinishFile): Promise<Outcome> {
-    const { source, saver, pacer, onBytes } = this.#options
-    if (saver === undefined) return this.#saveHere(target, name, finish)
-    const file = this.#open(source, target)
-    const { fd } = file
-    if (fd === undefined) {
-      file.close()
-      return this.#saveHere(target, name, finish)
-    }
-    try {
-      const node = this.#toNode(target, name, file.stat, false)
-      const { saved } = await saver.saveLarge({ ...file, fd }, (bytes) => {
-        onBytes(bytes)
-        return pacer.isDue ? pacer.pause() : undefined
-      })
-      return new Deferred(saved.then((content) => finish(node, content)).finally(() => file.close()))
-    } catch (error) {
-      file.close()
-      throw error
-    }
-  }
-
-  /** Reads and saves a file on this thread. */
-  async #saveHere(target: string, name: string, finish: FinishFile): Promise<Node> {
-    const file = this.#open(this.#options.source, target)
-    try {
-      const node = this.#toNode(target, name, file.stat, false)
-      return finish(node, await this.#saveContent(file))
-    } finally {
-      file.close()
-    }
-  }
-
-  #open(source: BackupSource, target: string): SourceFile {
-    const file = source.open(target)
-    if (file.stat.kind === 'file') return file
-    file.close()
-    throw new SourceError(`file "${target}" changed type, refusing to archive`)
-  }
-
-  async #saveContent(file: SourceFile): Promise<SavedContent> {
-    const item = emptyItemStatistics()
-    const content: Id[] = []
-    let size = 0
-    const chunks = this.#chunkBuffer()
-    chunks.reset()
-    for (;;) {
-      const reading = file.read(chunks.room())
-      const length = typeof reading === 'number' ? reading : await reading
-      if (length === 0) break
-      size += length
-      chunks.filled(length)
-      this.#options.onBytes(length)
-      for (let chunk = chunks.next(); chunk !== undefined; chunk = chunks.next()) {
-        content.push(await this.#saveData(chunk, item))
-      }
-      if (this.#options.pacer.isDue) await this.#options.pacer.pause()
-    }
-    const rest = chunks.rest()
-    if (rest !== undefined) content.push(await this.#saveData(rest, item))
-    return { content, size, item }
-  }
-
-  /** Beside threads several files may be read here at once, but few ever are: those that changed under our eyes. */
-  #chunkBuffer(): ChunkBuffer {
-    const create = (): ChunkBuffer =>
-      new ChunkBuffer(new Chunker(this.#options.group.leader.repository.config.chunkerPolynomial))
-    if (this.#options.saver !== undefined) return create()
-    this.#chunks ??= create()
-    return this.#chunks
-  }
-
-  async #saveData(chunk: Uint8Array, item: ItemStatistics): Promise<Id> {
-    const { id, isNew, packedLength } = await this.#saveBlob('data', chunk)
-    if (isNew) {
-      item.dataBlobs += 1
-      item.dataSize += chunk.length
-      item.dataSizeInRepo += packedLength
-    }
-    return id
-  }
-
-  async #saveTree(nodes: readonly Node[], item: ItemStatistics): Promise<Id> {
-    const bytes = encodeTree(nodes)
-    const { id, isNew, packedLength } = await this.#saveBlob('tree', bytes)
-    if (isNew) {
-      item.treeBlobs += 1
-      item.treeSize += bytes.length
-      item.treeSizeInRepo += packedLength
-    }
-    return id
-  }
-
-  async #saveBlob(
-    type: 'data' | 'tree',
-    bytes: Uint8Array,
-  ): Promise<{ id: Id; isNew: boolean; packedLength: number }> {
-    const { group, dryRun } = this.#options
-    if (!dryRun) return group.saveBlob(type, bytes)
-    const { codec } = group.leader.repository
-    const id = codec.idOf(bytes)
-    const isNew = !group.hasBlob(type, id) && !this.#imagined.has(type + id)
-    if (!isNew) return { id, isNew, packedLength: 0 }
-    this.#imagined.add(type + id)
-    return { id, isNew, packedLength: codec.measureBlob(type, id, bytes) }
   }
 
   #toNode(target: string, name: string, stat: SourceStat, ignoreXattrListError: boolean): Node {
@@ -448,12 +404,17 @@ export class Archiver {
   }
 }
 
+type FinishedFolder = Node | Deferred
+
+interface FolderOrigin {
+  readonly previous: Node | undefined
+  readonly started: number
+}
+
 interface ItemOrigin {
   readonly started: number
   readonly item: ItemStatistics
 }
-
-type FinishFile = (node: Node, content: SavedContent) => Node
 
 /** Trouble of the source concerns one entry; trouble of the repository concerns everything. */
 function isItemFailure(error: unknown): error is Error {

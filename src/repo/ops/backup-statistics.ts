@@ -92,6 +92,19 @@ export function countUnchanged(
   total.dirsUnmodified += times * folders
 }
 
+/** What threads saved of new files, and the blobs it took. */
+export function countNewFiles(
+  total: BackupStatistics,
+  saved: Omit<ItemStatistics, `tree${string}`> & { readonly files: number; readonly bytes: number },
+): void {
+  total.filesNew += saved.files
+  total.totalFilesProcessed += saved.files
+  total.totalBytesProcessed += saved.bytes
+  total.dataBlobs += saved.dataBlobs
+  total.dataAdded += saved.dataSize
+  total.dataAddedPacked += saved.dataSizeInRepo
+}
+
 export function actionFor(previous: Node | undefined, current: Node): ItemAction {
   if (previous === undefined) return 'new'
   return nodesEqual(previous, current) ? 'unchanged' : 'modified'

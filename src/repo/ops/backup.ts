@@ -20,7 +20,9 @@ import type { BackupStatistics } from './backup-statistics.ts'
 import { buildTargetTree, cleanPath, resolveTargets, type TargetTree } from './backup-targets.ts'
 import { ContentSaver } from './content-saver.ts'
 import { noticeWithoutLibc } from './libc-notice.ts'
+import type { FolderRules } from './folder-reader.ts'
 import { LocalSource } from './local-source.ts'
+import { NewFolders } from './new-folders.ts'
 import { Pacer, type ItemError } from './operation.ts'
 import type { GroupBy } from './snapshot-groups.ts'
 import { findSnapshot, loadSnapshots, type SnapshotRecord } from './snapshots.ts'
@@ -267,6 +269,7 @@ class BackupRun {
     const pacer = new Pacer(this.#signal, () => onProgress && this.#report(archiver))
     const archiver: Archiver = new Archiver({
       unchanged: saver && this.#createUnchanged(targets, { saver, parent, pacer }),
+      newFolders: saver && this.#createNewFolders(targets, saver),
       group: this.#group,
       source: this.#source,
       filter: this.#createFilter(targets),
@@ -301,16 +304,25 @@ class BackupRun {
     const files = parent?.snapshot.summary?.totalFilesProcessed ?? FEW_FILES
     if (only === undefined || others.length > 0 || parent === undefined || files < FEW_FILES) return undefined
     if (this.#options.onItem !== undefined) return undefined
-    const { withAtime = false } = this.#options
-    const rules = { ...this.#excludes(), targets: this.#absolutePaths(targets), withAtime }
     const { repository } = only
     return new UnchangedFolders({
       repository,
       threads: () => saver.threads(),
-      rules,
+      rules: this.#folderRules(targets),
       pacer,
       signal: this.#signal,
     })
+  }
+
+  /** Undefined where items are to be told of one by one. */
+  #createNewFolders(targets: readonly string[], saver: ContentSaver): NewFolders | undefined {
+    if (this.#options.onItem !== undefined) return undefined
+    return new NewFolders({ saver, rules: this.#folderRules(targets), signal: this.#signal })
+  }
+
+  #folderRules(targets: readonly string[]): FolderRules {
+    const { withAtime = false } = this.#options
+    return { ...this.#excludes(), targets: this.#absolutePaths(targets), withAtime }
   }
 
   #createFilter(targets: readonly string[]): ReturnType<typeof createBackupFilter> {

@@ -6,26 +6,12 @@ import type { Id } from '../format/id.ts'
 import type { PackedBlob } from '../format/pack-header.ts'
 import { encodeTree, parseTree, type Node } from '../format/tree.ts'
 import type { ThreadContext } from '../thread-context.ts'
-import { createBackupFilter, type BackupFilter, type ExcludeOptions } from './backup-excludes.ts'
 import type { SourceStat } from './backup-source.ts'
-import { LocalSource } from './local-source.ts'
+import { folderReaderOf, type FolderReader, type SourceFolder } from './folder-reader.ts'
 import { joinPath } from './native-path.ts'
 
-export interface ComparisonRules extends ExcludeOptions {
-  /** Absolute, for `oneFileSystem`. */
-  readonly targets: readonly string[]
-  readonly withAtime: boolean
-}
-
-export interface FolderToCompare {
-  /** The caller's own, surrogate-escaped. */
-  readonly path: string
-  /** As excludes mean it. */
-  readonly absolute: string
-}
-
 export interface CompareFoldersInput {
-  readonly folders: readonly FolderToCompare[]
+  readonly folders: readonly SourceFolder[]
   /** Their trees in the parent snapshot. */
   readonly trees: readonly PackedBlob[]
   /** The trees as they are stored, end to end. */
@@ -43,19 +29,13 @@ export interface ComparedFolder {
 
 const UNKNOWN: ComparedFolder = { isUnchanged: false, files: 0, bytes: 0, subfolders: [] }
 
-const comparers = new WeakMap<ThreadContext, FolderComparer>()
-
-/** To be called once for each thread. */
-export function prepareComparison(context: ThreadContext, rules: ComparisonRules): void {
-  comparers.set(context, new FolderComparer(context, rules))
-}
-
 /** @returns one for each folder */
 export function compareFolders(
   context: ThreadContext,
   { folders, trees, sealed }: CompareFoldersInput,
 ): ComparedFolder[] {
-  const comparer = comparers.get(context)
+  const reader = folderReaderOf(context)
+  const comparer = reader && new FolderComparer(context, reader)
   let start = 0
   return folders.map((folder, i) => {
     const tree = trees[i]
@@ -68,20 +48,15 @@ export function compareFolders(
 
 class FolderComparer {
   readonly #context: ThreadContext
-  readonly #rules: ComparisonRules
-  readonly #source = new LocalSource()
-  readonly #filter: BackupFilter
-  /** Something was to be said: who can say it has to look again. */
-  #isWarned = false
+  readonly #reader: FolderReader
 
-  constructor(context: ThreadContext, rules: ComparisonRules) {
+  constructor(context: ThreadContext, reader: FolderReader) {
     this.#context = context
-    this.#rules = rules
-    this.#filter = createBackupFilter(this.#source, rules.targets, rules, () => (this.#isWarned = true))
+    this.#reader = reader
   }
 
   /** Whatever goes wrong, it is for those to find out and to report who save the folder. */
-  compare(folder: FolderToCompare, tree: PackedBlob, sealed: Uint8Array): ComparedFolder {
+  compare(folder: SourceFolder, tree: PackedBlob, sealed: Uint8Array): ComparedFolder {
     let bytes: Uint8Array
     let previous: readonly Node[]
     try {
@@ -104,38 +79,30 @@ class FolderComparer {
     return { isUnchanged, files, bytes: size, subfolders }
   }
 
-  #isUnchanged(folder: FolderToCompare, previous: readonly Node[], bytes: Uint8Array): boolean {
-    this.#isWarned = false
+  #isUnchanged(folder: SourceFolder, previous: readonly Node[], bytes: Uint8Array): boolean {
+    this.#reader.isWarned = false
     try {
       const nodes = this.#look(folder, previous)
-      return nodes !== undefined && !this.#isWarned && Buffer.compare(encodeTree(nodes), bytes) === 0
+      return nodes !== undefined && !this.#reader.isWarned && Buffer.compare(encodeTree(nodes), bytes) === 0
     } catch {
       return false
     }
   }
 
   /** The folder's nodes, with the content and trees they had; undefined as soon as one is seen to differ. */
-  #look({ path, absolute }: FolderToCompare, previous: readonly Node[]): Node[] | undefined {
-    const names = this.#source.listNames(path)
-    // Listing follows symlinks.
-    if (this.#source.lstat(path).kind !== 'dir') return undefined
+  #look({ path, absolute }: SourceFolder, previous: readonly Node[]): Node[] | undefined {
+    const names = this.#reader.list(path)
+    if (names === undefined) return undefined
     const nodes: Node[] = []
     for (const name of names) {
       const entry = joinPath(path, name)
-      const stat = this.#select(entry, joinPath(absolute, name))
+      const stat = this.#reader.select(entry, joinPath(absolute, name))
       if (stat === undefined) continue
       const before = previous[nodes.length]
       if (before === undefined || !this.#isAlike(before, name, stat)) return undefined
       nodes.push(this.#toNode(entry, before, stat))
     }
     return nodes
-  }
-
-  /** Undefined for what is left out of the backup. */
-  #select(path: string, absolute: string): SourceStat | undefined {
-    if (!this.#filter.selectByName(absolute)) return undefined
-    const stat = this.#source.lstat(path)
-    return this.#filter.select(absolute, stat) && stat.kind !== 'socket' ? stat : undefined
   }
 
   /** As far as can be told at little cost. */
@@ -148,12 +115,8 @@ class FolderComparer {
   }
 
   #toNode(path: string, { name, content, subtree }: Node, stat: SourceStat): Node {
-    const node = this.#source.toNode(path, name, stat, {
-      ignoreXattrListError: false,
-      onWarning: () => (this.#isWarned = true),
-    })
-    const atime = this.#rules.withAtime ? node.atime : node.mtime
-    if (node.type === 'file') return { ...node, atime, content }
-    return node.type === 'dir' ? { ...node, atime, subtree } : { ...node, atime }
+    const node = this.#reader.toNode(path, name, stat)
+    if (node.type === 'file') return { ...node, content }
+    return node.type === 'dir' ? { ...node, subtree } : node
   }
 }

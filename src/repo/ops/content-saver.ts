@@ -59,6 +59,11 @@ export class ContentSaver {
     return size <= SMALL_FILE_BYTES
   }
 
+  /** Whether there was enough to do for threads to be started. */
+  get hasThreads(): boolean {
+    return this.#pool !== undefined && this.#pool.threadCount > 0
+  }
+
   /** Resolves when the walk may go on; undefined where it may at once. @throws what storing packs came to */
   ready(): Promise<void> | undefined {
     return this.#pool?.ready() ?? this.#options.group.storing()

@@ -49,6 +49,22 @@ export function fingerprintOf(stat: FileStat): readonly bigint[] {
   return [BigInt(mode), inode, deviceId, BigInt(size), nanosecondsOf(mtime), nanosecondsOf(ctime)]
 }
 
+/** As two fingerprints that are equal, at less cost. */
+export function isSameStat(a: FileStat, b: FileStat): boolean {
+  return (
+    a.inode === b.inode &&
+    a.size === b.size &&
+    a.mode === b.mode &&
+    a.deviceId === b.deviceId &&
+    isSameTime(a.mtime, b.mtime) &&
+    isSameTime(a.ctime, b.ctime)
+  )
+}
+
+function isSameTime(a: FileTime, b: FileTime): boolean {
+  return a.seconds === b.seconds && a.nanoseconds === b.nanoseconds
+}
+
 function fileTimeOf(nanosecondsSinceEpoch: bigint): FileTime {
   let nanoseconds = nanosecondsSinceEpoch % NANOSECONDS
   if (nanoseconds < 0n) nanoseconds += NANOSECONDS

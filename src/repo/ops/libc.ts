@@ -3,9 +3,10 @@
  * Loaded at first need through koffi; where that fails (another system, no prebuilt binary) callers degrade.
  * All paths are raw bytes.
  */
+import { fstatSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { decodeRawName, encodeRawName, isWellFormedName } from '../format/raw-name.ts'
-import type { FileStat, FileTime } from './file-stat.ts'
+import { fileStatOf, type FileStat, type FileTime } from './file-stat.ts'
 
 /** A system call that failed, as Node's own errors look. */
 export class SystemCallError extends Error {
@@ -28,6 +29,8 @@ export class SystemCallError extends Error {
 export interface Libc {
   /** Undefined where the call fails or there is none: then Node's own says why, or does it. */
   lstat(path: string): FileStat | undefined
+  /** As `lstat`, of an open file. */
+  fstat(fd: number): FileStat | undefined
   /** Names of the extended attributes, in the order the system lists them. */
   listXattrs(path: string): string[]
   getXattr(path: string, name: string): Uint8Array
@@ -45,6 +48,7 @@ export interface Libc {
 const AT_FDCWD = -100
 const AT_SYMLINK_NOFOLLOW = 0x100
 const AT_NO_AUTOMOUNT = 0x800
+const AT_EMPTY_PATH = 0x1000
 const STATX_BASIC_STATS = 0x7ff
 const STATX_BYTES = 256
 const ERANGE = 34
@@ -71,6 +75,11 @@ let loaded: Libc | undefined | null = null
 export function loadLibc(): Libc | undefined {
   if (loaded === null) loaded = tryLoad()
   return loaded
+}
+
+/** What an open file is. @throws what the system says */
+export function statOfOpen(fd: number): FileStat {
+  return loadLibc()?.fstat(fd) ?? fileStatOf(fstatSync(fd, { bigint: true }))
 }
 
 function tryLoad(): Libc | undefined {
@@ -164,10 +173,17 @@ class LinuxLibc implements Libc {
   }
 
   lstat(path: string): FileStat | undefined {
-    if (this.#statx === undefined || path.includes('\0')) return undefined
-    const flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT
-    const status = this.#statx(AT_FDCWD, pathArgument(path), flags, STATX_BASIC_STATS, this.#statBytes)
+    if (path.includes('\0')) return undefined
+    return this.#readStat(AT_FDCWD, pathArgument(path), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT)
+  }
+
+  fstat(fd: number): FileStat | undefined {
+    return this.#readStat(fd, '', AT_EMPTY_PATH)
+  }
+
+  #readStat(folder: number, path: string | Buffer, flags: number): FileStat | undefined {
     const stat = this.#stat
+    const status = this.#statx?.(folder, path, flags, STATX_BASIC_STATS, this.#statBytes)
     // A file system that does not know all of it is left to Node.
     if (status !== 0 || (stat.getUint32(0, true) & STATX_BASIC_STATS) !== STATX_BASIC_STATS) return undefined
     return {

@@ -2,16 +2,7 @@
  * The local file system as a backup reads it (format spec §10, §12.3). Synchronous calls: at tens of thousands of
  * small files, promises cost more than the calls.
  */
-import {
-  closeSync,
-  fstatSync,
-  lstatSync,
-  readdirSync,
-  readlinkSync,
-  readSync,
-  realpathSync,
-  statSync,
-} from 'node:fs'
+import { closeSync, lstatSync, readdirSync, readlinkSync, readSync, realpathSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { SourceError } from '../../errors.ts'
 import { goModeFromUnix } from '../format/file-mode.ts'
@@ -20,8 +11,8 @@ import { localTime } from '../format/time.ts'
 import type { ExtendedAttribute, Node, NodeType } from '../format/tree.ts'
 import { createAccountNames } from './account-names.ts'
 import type { BackupSource, SourceFile, SourceStat, ToNodeOptions } from './backup-source.ts'
-import { fileStatOf, fingerprintOf, type FileStat } from './file-stat.ts'
-import { loadLibc, SystemCallError } from './libc.ts'
+import { fileStatOf, fingerprintOf, isSameStat, type FileStat } from './file-stat.ts'
+import { loadLibc, statOfOpen, SystemCallError } from './libc.ts'
 import { nativePath } from './native-path.ts'
 import { openQuietly } from './quiet-open.ts'
 
@@ -106,7 +97,7 @@ export class LocalSource implements BackupSource {
     const native = nativePath(path)
     const fd = openQuietly(native)
     try {
-      const stat = describe(fileStatOf(fstatSync(fd, { bigint: true })))
+      const stat = describe(statOfOpen(fd))
       return { stat, fd, read: (target) => readSync(fd, target), close: () => closeSync(fd) }
     } catch (error) {
       closeSync(fd)
@@ -117,6 +108,12 @@ export class LocalSource implements BackupSource {
   fingerprint(stat: SourceStat): readonly bigint[] {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
     return fingerprintOf((stat as LocalStat).entry)
+  }
+
+  /** Whether a file that was opened is still the one that was seen. */
+  isSame(seen: SourceStat, opened: FileStat): boolean {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+    return isSameStat((seen as LocalStat).entry, opened)
   }
 
   isMissing(error: unknown): boolean {

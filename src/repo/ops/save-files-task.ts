@@ -1,9 +1,10 @@
 /** Thread task: reads small files whole, one blob each, and chunks of large ones, and saves them. */
-import { closeSync, fstatSync, readSync } from 'node:fs'
+import { closeSync, readSync } from 'node:fs'
 import { MIN_CHUNK_SIZE } from '../../chunker/chunker.ts'
 import { idToBytes, type Id } from '../format/id.ts'
 import type { ThreadContext } from '../thread-context.ts'
-import { fileStatOf, FINGERPRINT_LENGTH, fingerprintOf } from './file-stat.ts'
+import { FINGERPRINT_LENGTH, fingerprintOf, type FileStat } from './file-stat.ts'
+import { statOfOpen } from './libc.ts'
 import { nativePath } from './native-path.ts'
 import { openQuietly } from './quiet-open.ts'
 import { systemFailureOf, type SystemFailure } from './system-failure.ts'
@@ -40,7 +41,9 @@ export function saveFiles(context: ThreadContext, input: SaveFilesInput): SaveFi
     try {
       const start = i * FINGERPRINT_LENGTH
       const seen = input.fingerprints.subarray(start, start + FINGERPRINT_LENGTH)
-      const content = readFile(context, path, seen)
+      const content = readSmallFile(context, path, (stat) =>
+        fingerprintOf(stat).every((number, place) => BigInt.asUintN(64, number) === seen[place]),
+      )
       if (content === undefined) {
         added[i] = CHANGED
       } else if (content.length > 0) {
@@ -99,12 +102,20 @@ export function finishPacks(context: ThreadContext, _input: undefined): void {
   context.finishPacks()
 }
 
-/** The whole content, valid until the next file; undefined where it is not what was seen. */
-function readFile(context: ThreadContext, path: string, seen: BigUint64Array): Uint8Array | undefined {
+/**
+ * The whole content of a file of at most `SMALL_FILE_BYTES`, valid until the next one; undefined where it is not what was
+ * seen, which `isSeen` tells, or changes meanwhile.
+ * @throws what the system says
+ */
+export function readSmallFile(
+  context: ThreadContext,
+  path: string,
+  isSeen: (stat: FileStat) => boolean,
+): Uint8Array | undefined {
   const fd = openQuietly(nativePath(path))
   try {
-    const stat = fileStatOf(fstatSync(fd, { bigint: true }))
-    if (fingerprintOf(stat).some((number, i) => BigInt.asUintN(64, number) !== seen[i])) return undefined
+    const stat = statOfOpen(fd)
+    if (!isSeen(stat)) return undefined
     const { size } = stat
     const buffer = context.scratch(SMALL_FILE_BYTES + 1)
     // One byte more than there should be: a read that does not fill it has met the end.

@@ -7,9 +7,11 @@ import type { SharedKnownBlobs } from '../known-blobs.ts'
 import type { FinishedPack } from '../pack-builder.ts'
 import { WorkerPool, type TaskTable } from '../worker-pool.ts'
 import { checkPackBytes } from './check-pack-task.ts'
-import { compareFolders, prepareComparison } from './compare-folders-task.ts'
+import { compareFolders } from './compare-folders-task.ts'
 import { copyBlobs, recodeBlobs } from './copy-blobs-task.ts'
+import { prepareFolders } from './folder-reader.ts'
 import { finishPacks, saveChunk, saveFiles } from './save-files-task.ts'
+import { saveFolders } from './save-folders-task.ts'
 import { writeBlobs } from './write-blobs-task.ts'
 
 export interface Tasks extends TaskTable {
@@ -18,8 +20,9 @@ export interface Tasks extends TaskTable {
   readonly finishPacks: typeof finishPacks
   readonly writeBlobs: typeof writeBlobs
   readonly checkPackBytes: typeof checkPackBytes
-  readonly prepareComparison: typeof prepareComparison
+  readonly prepareFolders: typeof prepareFolders
   readonly compareFolders: typeof compareFolders
+  readonly saveFolders: typeof saveFolders
   readonly copyBlobs: typeof copyBlobs
   readonly recodeBlobs: typeof recodeBlobs
 }
@@ -30,8 +33,9 @@ export const TASKS: Tasks = {
   finishPacks,
   writeBlobs,
   checkPackBytes,
-  prepareComparison,
+  prepareFolders,
   compareFolders,
+  saveFolders,
   copyBlobs,
   recodeBlobs,
 }

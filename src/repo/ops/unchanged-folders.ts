@@ -8,7 +8,8 @@ import type { Id } from '../format/id.ts'
 import type { Repository, SealedBlob } from '../repository.ts'
 import type { WorkerPool } from '../worker-pool.ts'
 import type { UnchangedTotals } from './backup-statistics.ts'
-import type { ComparedFolder, ComparisonRules } from './compare-folders-task.ts'
+import type { ComparedFolder } from './compare-folders-task.ts'
+import type { FolderRules } from './folder-reader.ts'
 import { joinPath } from './native-path.ts'
 import type { Pacer } from './operation.ts'
 import type { Tasks } from './threads.ts'
@@ -22,7 +23,7 @@ const WORTHWHILE_SHARE = 1 / 8
 export interface UnchangedFoldersOptions {
   readonly repository: Repository
   readonly threads: () => WorkerPool<Tasks>
-  readonly rules: ComparisonRules
+  readonly rules: FolderRules
   readonly pacer: Pacer
   readonly signal?: AbortSignal | undefined
 }
@@ -76,7 +77,7 @@ export class UnchangedFolders {
     onUnchanged: (own: UnchangedTotals) => void,
   ): Promise<void> {
     const threads = this.#options.threads()
-    if (this.#threads === undefined) await threads.runOnAll('prepareComparison', this.#options.rules)
+    if (this.#threads === undefined) await threads.runOnAll('prepareFolders', this.#options.rules)
     this.#threads = threads
     // One more than threads can be at: its trees are read meanwhile.
     const batchesAtOnce = 2 * threads.threadCount + 1

@@ -1,0 +1,144 @@
+/**
+ * Thread task: saves what is easy in folders that the parent snapshot does not have: small files and links, from the
+ * listing to the JSON of their nodes. Folders, large files and whatever is odd in any way are left to the walk.
+ */
+import type { Id } from '../format/id.ts'
+import { encodeNode } from '../format/node-encoding.ts'
+import { Utf8Buffer } from '../format/utf8-buffer.ts'
+import type { ThreadContext } from '../thread-context.ts'
+import { folderReaderOf, type FolderReader, type SourceFolder } from './folder-reader.ts'
+import { joinPath } from './native-path.ts'
+import { readSmallFile, SMALL_FILE_BYTES } from './save-files-task.ts'
+
+/** What one answer is about at most: nobody waits for long, and large folders are shared by the threads. */
+export const SLICE_ENTRIES = 256
+const SLICE_BYTES = 4 << 20
+
+export interface FolderSlice extends SourceFolder {
+  /** The entries to save, in byte order; all that are in the folder where there are none given. */
+  readonly names?: readonly string[] | undefined
+}
+
+export interface SavedSlice {
+  /** Nodes as they are in a tree, joined by commas from one of `left` to the next. */
+  readonly encoded: Uint8Array
+  /** Where in `encoded` those end that come before each of `left`, and at last those after it. */
+  readonly ends: readonly number[]
+  /** Names for the walk to save. */
+  readonly left: readonly string[]
+  /** Names that were not looked at. */
+  readonly rest: readonly string[]
+  /** Files that were saved, and their bytes. */
+  readonly files: number
+  readonly bytes: number
+  /** Blobs that were new, their bytes and what was stored for them. */
+  readonly dataBlobs: number
+  readonly dataSize: number
+  readonly dataSizeInRepo: number
+}
+
+/** @returns one for each slice; undefined where the folder cannot be listed */
+export function saveFolders(
+  context: ThreadContext,
+  slices: readonly FolderSlice[],
+): (SavedSlice | undefined)[] {
+  const reader = folderReaderOf(context)
+  return slices.map((slice) => {
+    if (reader === undefined) return undefined
+    let names = slice.names
+    try {
+      names ??= reader.list(slice.path)
+    } catch {
+      return undefined
+    }
+    return names === undefined ? undefined : new SliceSaver(context, reader, slice).save(names)
+  })
+}
+
+class SliceSaver {
+  readonly #context: ThreadContext
+  readonly #reader: FolderReader
+  readonly #folder: SourceFolder
+  #files = 0
+  #bytes = 0
+  #dataBlobs = 0
+  #dataSize = 0
+  #dataSizeInRepo = 0
+
+  constructor(context: ThreadContext, reader: FolderReader, folder: SourceFolder) {
+    this.#context = context
+    this.#reader = reader
+    this.#folder = folder
+  }
+
+  save(names: readonly string[]): SavedSlice {
+    const encoded = new Utf8Buffer()
+    const ends: number[] = []
+    const left: string[] = []
+    let isFirst = true
+    let count = 0
+    for (const name of names) {
+      if (count >= SLICE_ENTRIES || this.#bytes >= SLICE_BYTES) break
+      count += 1
+      const json = this.#trySave(name)
+      if (json === '') continue
+      if (json === undefined) {
+        left.push(name)
+        ends.push(encoded.length())
+      } else {
+        encoded.append(isFirst ? json : `,${json}`)
+      }
+      isFirst = json === undefined
+    }
+    ends.push(encoded.length())
+    return {
+      encoded: encoded.toBytes(),
+      ends,
+      left,
+      rest: names.slice(count),
+      files: this.#files,
+      bytes: this.#bytes,
+      dataBlobs: this.#dataBlobs,
+      dataSize: this.#dataSize,
+      dataSizeInRepo: this.#dataSizeInRepo,
+    }
+  }
+
+  /** The node as JSON, '' for what is left out of the backup, undefined for what is left to the walk. */
+  #trySave(name: string): string | undefined {
+    this.#reader.isWarned = false
+    try {
+      const json = this.#save(name)
+      // Evaluated last: reading may have had something to say.
+      return this.#reader.isWarned ? undefined : json
+    } catch {
+      return undefined
+    }
+  }
+
+  #save(name: string): string | undefined {
+    const path = joinPath(this.#folder.path, name)
+    const stat = this.#reader.select(path, joinPath(this.#folder.absolute, name))
+    if (stat === undefined) return ''
+    if (stat.kind === 'dir' || stat.size > SMALL_FILE_BYTES) return undefined
+    const node = this.#reader.toNode(path, name, stat)
+    if (this.#reader.isWarned) return undefined
+    if (stat.kind !== 'file') return encodeNode(node)
+    const content = readSmallFile(this.#context, path, (opened) => this.#reader.source.isSame(stat, opened))
+    if (content === undefined) return undefined
+    const json = encodeNode({ ...node, content: content.length === 0 ? [] : [this.#saveBlob(content)] })
+    this.#files += 1
+    this.#bytes += content.length
+    return json
+  }
+
+  #saveBlob(content: Uint8Array): Id {
+    const { id, isNew, packedLength } = this.#context.save('data', content)
+    if (isNew) {
+      this.#dataBlobs += 1
+      this.#dataSize += content.length
+      this.#dataSizeInRepo += packedLength
+    }
+    return id
+  }
+}
