@@ -8,6 +8,7 @@ import { mkdir, open, readdir, rename, stat, unlink, type FileHandle } from 'nod
 import { dirname, join, resolve } from 'node:path'
 import { BackendError, FileNotFoundError, throwIfAborted } from '../errors.ts'
 import type { Backend, ByteRange, FileInfo, FileType, Handle } from './backend.ts'
+import { DirectWriter } from './direct-write.ts'
 import { FILE_TYPES, folderOf, isFileName, packFolders, pathOf } from './layout.ts'
 import { ReadMemory } from './read-memory.ts'
 
@@ -52,6 +53,7 @@ export class LocalBackend implements Backend {
   readonly hasAtomicReplace: boolean = true
   readonly #root: string
   readonly #memory = new ReadMemory()
+  readonly #direct = new DirectWriter()
   #modes: Promise<{ readonly folder: number; readonly file: number }> | undefined
 
   /** @param path absolute, or relative to the working directory */
@@ -119,7 +121,7 @@ export class LocalBackend implements Backend {
       const file = await openNew(temporary, modes)
       try {
         try {
-          await writeAll(file, data)
+          await writeRest(file, data, await this.#direct.write(temporary, data))
           await ignoring(UNSUPPORTED_CODES, () => file.sync())
           // Only a protection against mistakes, and not to be had on every file system.
           await ignoring(UNSUPPORTED_OR_FORBIDDEN_CODES, () => file.chmod(modes.file & ~0o222))
@@ -262,8 +264,8 @@ function tooShort(path: string, missing: number): BackendError {
   })
 }
 
-async function writeAll(file: FileHandle, data: Uint8Array): Promise<void> {
-  let written = 0
+async function writeRest(file: FileHandle, data: Uint8Array, start: number): Promise<void> {
+  let written = start
   while (written < data.length) {
     const { bytesWritten } = await file.write(data, written, data.length - written, written)
     written += bytesWritten
