@@ -6,6 +6,7 @@
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { open, openInto, seal, sealInto, SEAL_OVERHEAD, type SealKey } from '../crypto/seal.ts'
 import { CorruptDataError } from '../errors.ts'
+import { allocatePages } from '../page-memory.ts'
 import { createZstd, type CompressionMode, type Zstd } from './compression.ts'
 import { parseId, type Id } from './format/id.ts'
 import { headerEntrySize, type BlobType, type PackedBlob } from './format/pack-header.ts'
@@ -95,8 +96,13 @@ export class Codec {
     return this.#decode(blob, sealed, { opened: NEW_MEMORY, decompressed: NEW_MEMORY })
   }
 
-  /** As `decodeBlob`, to memory of this codec: valid until the next call. */
-  decodeToScratch(blob: PackedBlob, sealed: Uint8Array): Uint8Array {
+  /**
+   * As `decodeBlob`, to memory of this codec: valid until the next call.
+   * @param lead how many bytes it is to begin after a page boundary
+   */
+  decodeToScratch(blob: PackedBlob, sealed: Uint8Array, lead = 0): Uint8Array {
+    this.#decompressed.lead = lead
+    this.#opened.lead = blob.uncompressedLength === 0 ? lead : 0
     return this.#decode(blob, sealed, { opened: this.#opened, decompressed: this.#decompressed })
   }
 
@@ -210,10 +216,14 @@ const NEW_MEMORY: Memory = { take: (length) => new Uint8Array(length) }
 
 /** Memory that is used again and again. */
 class Scratch implements Memory {
+  /** Bytes left out at its beginning, which is a page boundary. */
+  lead = 0
   #bytes = new Uint8Array(0)
 
   take(length: number): Uint8Array {
-    if (this.#bytes.length < length) this.#bytes = new Uint8Array(length)
-    return this.#bytes.subarray(0, length)
+    const end = this.lead + length
+    // What is asked for grows step by step, and not much of it is touched.
+    if (this.#bytes.length < end) this.#bytes = allocatePages(Math.max(end, 2 * this.#bytes.length))
+    return this.#bytes.subarray(this.lead, end)
   }
 }

@@ -14,6 +14,7 @@ import { forEachParallel } from '../parallel.ts'
 import type { Repository } from '../repository.ts'
 import type { WorkerPool } from '../worker-pool.ts'
 import type { FileToCreate } from './created-files.ts'
+import { DIRECT_FILE_BYTES_MIN, openDirectly } from './direct-places.ts'
 import { applyMetadata } from './node-metadata.ts'
 import type { Pacer } from './operation.ts'
 import { GroupMemory, groupsOf, type Group } from './restore-groups.ts'
@@ -26,6 +27,8 @@ import type { WriteBlobsOutput } from './write-blobs-task.ts'
 
 /** File descriptors kept open at once. */
 const OPEN_FILES_MAX = 512
+/** Of large ones a second time. */
+const DIRECT_FILES_MAX = 64
 /** Fewer are restored before threads have started. */
 const FEW_BLOBS = 200
 
@@ -50,6 +53,7 @@ export class FileWriter {
   readonly #index: BlobIndex
   readonly #selectXattr: (name: string) => boolean
   readonly #open = new Map<number, OpenFile>()
+  #directCount = 0
   readonly #memory = new GroupMemory()
   #pool: WorkerPool<Tasks> | undefined
   /** Nothing more can be written. */
@@ -76,8 +80,7 @@ export class FileWriter {
     } finally {
       // First the threads end: nobody may write to a number that could be another file's by then.
       await this.#pool?.close()
-      for (const { fd } of this.#open.values()) closeSync(fd)
-      this.#open.clear()
+      for (const file of this.#open.keys()) this.#closeNow(file)
       if (this.#isFull) this.#removeHalves()
     }
   }
@@ -157,6 +160,7 @@ export class FileWriter {
         blobs,
         placeCounts: Uint32Array.from(opened, ({ length }) => length),
         targets: Int32Array.from(flat, ({ file }) => this.#targetOf(file, whole)),
+        directTargets: Int32Array.from(flat, ({ file }) => this.#open.get(file)?.directFd ?? -1),
         offsets: Float64Array.from(flat, ({ offset }) => offset),
         skipZeros: Uint8Array.from(flat, ({ file }) => this.#maySkipZeros(file)),
         files: whole.files,
@@ -322,16 +326,18 @@ export class FileWriter {
       planned.opened = true
       planned.isNew = opened.isNew
     }
-    const open = { fd, uses: 0 }
+    const isLarge = planned.size >= DIRECT_FILE_BYTES_MIN && this.#directCount < DIRECT_FILES_MAX
+    const directFd = isLarge ? openDirectly(fd) : undefined
+    if (directFd !== undefined) this.#directCount += 1
+    const open = { fd, directFd, uses: 0 }
     this.#open.set(file, open)
     return open
   }
 
   #closeOldest(): void {
-    for (const [file, { fd, uses }] of this.#open) {
+    for (const [file, { uses }] of this.#open) {
       if (uses > 0) continue
-      closeSync(fd)
-      this.#open.delete(file)
+      this.#closeNow(file)
       return
     }
   }
@@ -358,9 +364,17 @@ export class FileWriter {
 
   #close(file: number): void {
     const open = this.#open.get(file)
-    if (open === undefined || open.uses > 0) return
-    closeSync(open.fd)
+    if (open !== undefined && open.uses === 0) this.#closeNow(file)
+  }
+
+  #closeNow(file: number): void {
+    const open = this.#open.get(file)
+    if (open === undefined) return
     this.#open.delete(file)
+    closeSync(open.fd)
+    if (open.directFd === undefined) return
+    closeSync(open.directFd)
+    this.#directCount -= 1
   }
 
   #threads(): WorkerPool<Tasks> {
@@ -371,6 +385,7 @@ export class FileWriter {
 
 interface OpenFile {
   readonly fd: number
+  readonly directFd: number | undefined
   /** Threads at work on it. */
   uses: number
 }

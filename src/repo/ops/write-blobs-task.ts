@@ -6,6 +6,7 @@ import { CorruptDataError } from '../../errors.ts'
 import type { PackedBlob } from '../format/pack-header.ts'
 import type { ThreadContext } from '../thread-context.ts'
 import { CreatedFiles, type CreatedFilesOutcome, type FileToCreate } from './created-files.ts'
+import { DirectPlaces, leadOf } from './direct-places.ts'
 import { createXattrSelector, type SelectOptions } from './restore-select.ts'
 import { writeFully } from './restore-target.ts'
 import { systemFailureOf, type SystemFailure } from './system-failure.ts'
@@ -20,6 +21,8 @@ export interface WriteBlobsInput {
   readonly placeCounts: Uint32Array
   /** An open file, or `-1 - n` for number n of `files`. */
   readonly targets: Int32Array
+  /** The same file opened for direct writes, or -1. Of open files. */
+  readonly directTargets: Int32Array
   readonly offsets: Float64Array
   /** 1 where zeros need not be written: the file is new and full of them. Of open files. */
   readonly skipZeros: Uint8Array
@@ -36,6 +39,9 @@ export interface WriteBlobsOutput {
   readonly failures: ReadonlyMap<number, SystemFailure>
   readonly files: CreatedFilesOutcome
 }
+
+/** Of this thread. */
+const directPlaces = new DirectPlaces()
 
 export function writeBlobs(context: ThreadContext, input: WriteBlobsInput): WriteBlobsOutput {
   const created = new CreatedFiles(input.files, {
@@ -60,7 +66,7 @@ function writeAll(
   let place = 0
   for (const [i, blob] of input.blobs.entries()) {
     const end = place + (input.placeCounts[i] ?? 0)
-    const plaintext = decode(context, input, blob, (reason) => damaged.set(i, reason))
+    const plaintext = decode(context, input, { blob, place }, (reason) => damaged.set(i, reason))
     const isSkipped =
       plaintext !== undefined && input.skipZeros.subarray(place, end).includes(1) && isZero(plaintext)
     for (; place < end; place++) {
@@ -77,15 +83,16 @@ function writeAll(
   return { damaged, failures }
 }
 
-/** The plaintext, good until the next is decoded. */
+/** The plaintext, good until the next is decoded, and where in a page its first place wants it. */
 function decode(
   context: ThreadContext,
-  { bytes }: WriteBlobsInput,
-  blob: PackedBlob,
+  { bytes, offsets }: WriteBlobsInput,
+  { blob, place }: { readonly blob: PackedBlob; readonly place: number },
   onDamage: (reason: string) => void,
 ): Uint8Array | undefined {
+  const sealed = bytes.subarray(blob.offset, blob.offset + blob.length)
   try {
-    return context.codec.decodeToScratch(blob, bytes.subarray(blob.offset, blob.offset + blob.length))
+    return context.codec.decodeToScratch(blob, sealed, leadOf(offsets[place] ?? 0))
   } catch (error) {
     if (!(error instanceof CorruptDataError)) throw error
     onDamage(error.message)
@@ -95,13 +102,15 @@ function decode(
 
 // oxlint-disable-next-line max-params -- called for every place: an object each would be garbage
 function writePlace(
-  { targets, offsets }: WriteBlobsInput,
+  { targets, directTargets, offsets }: WriteBlobsInput,
   place: number,
   plaintext: Uint8Array,
   failures: Map<number, SystemFailure>,
 ): void {
+  const [fd = -1, directFd = -1, offset = 0] = [targets[place], directTargets[place], offsets[place]]
   try {
-    writeFully(targets[place] ?? -1, plaintext, offsets[place] ?? 0)
+    if (directFd < 0) writeFully(fd, plaintext, offset)
+    else directPlaces.write(fd, directFd, plaintext, offset)
   } catch (error) {
     failures.set(place, systemFailureOf(error))
   }
