@@ -30,17 +30,18 @@ export function fastPoly1305(oneTimeKey: Uint8Array, message: Uint8Array): Uint8
 export function createKernelPoly1305(build: string): typeof poly1305 | undefined {
   const kernel = load<Kernel>(build)
   if (kernel === undefined) return undefined
-  const { KEY, TAG, INPUT } = kernel
+  // Read once: each look at a global of WebAssembly is a call out of JavaScript.
+  const [key, tag, input] = [kernel.KEY.value, kernel.TAG.value, kernel.INPUT.value]
   const memory = new Uint8Array(kernel.memory.buffer)
   return (oneTimeKey, message) => {
-    memory.set(oneTimeKey, KEY.value)
+    memory.set(oneTimeKey, key)
     kernel.start()
     for (let i = 0; i < message.length; i += SLAB_BYTES) {
-      const slab = message.subarray(i, i + SLAB_BYTES)
-      memory.set(slab, INPUT.value)
+      const slab = message.length <= SLAB_BYTES ? message : message.subarray(i, i + SLAB_BYTES)
+      memory.set(slab, input)
       kernel.absorb(slab.length)
     }
     kernel.finish()
-    return memory.slice(TAG.value, TAG.value + 16)
+    return memory.slice(tag, tag + 16)
   }
 }

@@ -27,6 +27,8 @@ export interface BlobWriterOptions {
   readonly packSizeBytes: number
   /** Whether a blob is stored already or in a pack handed out before. */
   readonly isKnown: (type: BlobType, id: Id) => boolean
+  /** A type of which `isKnown` says so once only: what it was asked for before, it knows. */
+  readonly claimedType?: BlobType | undefined
   readonly onPack: (pack: FinishedPack) => void
   /** Open packs of each type; 2 by default. */
   readonly openPacks?: number
@@ -85,7 +87,10 @@ export class BlobWriter {
   #append(type: BlobType, add: (builder: PackBuilder) => PackedBlob): SavedBlob {
     const { codec, takeBuffer, openPacks = OPEN_PACKS_PER_TYPE } = this.#options
     const slot = Math.floor(this.#random() * openPacks)
-    const builder = (this.#open[type][slot] ??= new PackBuilder(type, codec, takeBuffer?.()))
+    const builder = (this.#open[type][slot] ??= new PackBuilder(type, codec, {
+      buffer: takeBuffer?.(),
+      tracksIds: type !== this.#options.claimedType,
+    }))
     const blob = add(builder)
     let packedLength = blob.length + headerEntrySize(blob)
     if (builder.length >= this.#options.packSizeBytes || builder.isHeaderFull) {
@@ -97,6 +102,6 @@ export class BlobWriter {
   }
 
   #isOpen(type: BlobType, id: Id): boolean {
-    return this.#open[type].some((builder) => builder?.has(id) === true)
+    return type !== this.#options.claimedType && this.#open[type].some((builder) => builder?.has(id) === true)
   }
 }

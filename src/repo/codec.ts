@@ -8,7 +8,7 @@ import { open, openInto, seal, sealInto, SEAL_OVERHEAD, type SealKey } from '../
 import { CorruptDataError } from '../errors.ts'
 import { allocatePages } from '../page-memory.ts'
 import { createZstd, type CompressionMode, type Zstd } from './compression.ts'
-import { parseId, type Id } from './format/id.ts'
+import { idFromHash, type Id } from './format/id.ts'
 import { headerEntrySize, type BlobType, type PackedBlob } from './format/pack-header.ts'
 
 /** Length of the initialisation vector in front of every sealed buffer. */
@@ -55,7 +55,7 @@ export class Codec {
 
   /** The blob ID of a plaintext. */
   idOf(plaintext: Uint8Array): Id {
-    return parseId(this.crypto.sha256Hex(plaintext))
+    return idFromHash(this.crypto.sha256Hex(plaintext))
   }
 
   /** An upper bound of the stored length of a blob with `length` bytes of plaintext. */
@@ -111,8 +111,8 @@ export class Codec {
     sealed: Uint8Array,
     memory: { readonly opened: Memory; readonly decompressed: Memory },
   ): Uint8Array {
-    const what = `${blob.type} blob ${blob.id}`
-    if (sealed.length < SEAL_OVERHEAD) throw new CorruptDataError(what, `${sealed.length} bytes are too few`)
+    if (sealed.length < SEAL_OVERHEAD)
+      throw new CorruptDataError(nameOf(blob), `${sealed.length} bytes are too few`)
     let plaintext = (blob.uncompressedLength === 0 ? memory.opened : this.#opened).take(
       sealed.length - SEAL_OVERHEAD,
     )
@@ -127,11 +127,12 @@ export class Codec {
         this.#compressor().decompressInto(plaintext, compressed)
       }
     } catch (error) {
-      if (error instanceof CorruptDataError) throw new CorruptDataError(what, error.message, { cause: error })
+      if (error instanceof CorruptDataError)
+        throw new CorruptDataError(nameOf(blob), error.message, { cause: error })
       throw error
     }
     const found = this.idOf(plaintext)
-    if (found !== blob.id) throw new CorruptDataError(what, `its content has the hash ${found}`)
+    if (found !== blob.id) throw new CorruptDataError(nameOf(blob), `its content has the hash ${found}`)
     return plaintext
   }
 
@@ -206,6 +207,10 @@ export class Codec {
     this.#zstd ??= createZstd(this.#options.compression)
     return this.#zstd
   }
+}
+
+function nameOf({ type, id }: PackedBlob): string {
+  return `${type} blob ${id}`
 }
 
 interface Memory {

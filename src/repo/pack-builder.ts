@@ -21,6 +21,12 @@ export interface FinishedPack {
   readonly blobs: readonly PackedBlob[]
 }
 
+export interface PackBuilderOptions {
+  readonly buffer?: Uint8Array | undefined
+  /** Whether `has` is going to be asked: remembering an ID costs as much as sealing a small blob. */
+  readonly tracksIds: boolean
+}
+
 const INITIAL_BYTES = 1 << 20
 const HEADER_LENGTH_BYTES = 4
 const SEAL_OVERHEAD = 32
@@ -34,11 +40,16 @@ export class PackBuilder {
   #length = 0
   #headerBytes = 0
   readonly #blobs: PackedBlob[] = []
-  readonly #ids = new Set<Id>()
+  readonly #ids: Set<Id> | undefined
 
-  /** @param buffer memory of an earlier pack that is not needed any more */
-  constructor(type: BlobType, codec: Codec, buffer: Uint8Array = new Uint8Array(INITIAL_BYTES)) {
+  /** @param options.buffer memory of an earlier pack that is not needed any more */
+  constructor(
+    type: BlobType,
+    codec: Codec,
+    { buffer = new Uint8Array(INITIAL_BYTES), tracksIds }: PackBuilderOptions,
+  ) {
     this.type = type
+    this.#ids = tracksIds ? new Set() : undefined
     this.#codec = codec
     this.#buffer = buffer
   }
@@ -57,7 +68,9 @@ export class PackBuilder {
     return this.#headerBytes >= MAX_HEADER_BYTES
   }
 
+  /** @throws RangeError where the pack does not track its IDs */
   has(id: Id): boolean {
+    if (this.#ids === undefined) throw new RangeError('this pack does not track IDs')
     return this.#ids.has(id)
   }
 
@@ -99,7 +112,7 @@ export class PackBuilder {
 
   #record(blob: PackedBlob): PackedBlob {
     this.#blobs.push(blob)
-    this.#ids.add(blob.id)
+    this.#ids?.add(blob.id)
     this.#length += blob.length
     this.#headerBytes += headerEntrySize(blob)
     return blob

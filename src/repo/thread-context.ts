@@ -101,8 +101,10 @@ export class ThreadContext {
    */
   save(type: BlobType, plaintext: Uint8Array, knownId?: Id): SavedBlob {
     const saved = this.writer.save(type, plaintext, knownId)
-    for (const [number, member] of this.#members.entries())
-      if (number > 0) this.#writerOf(member, number).save(type, plaintext, saved.id)
+    for (let number = 1; number < this.#members.length; number++) {
+      const member = this.#members[number]
+      if (member !== undefined) this.#writerOf(member, number).save(type, plaintext, saved.id)
+    }
     return saved
   }
 
@@ -122,6 +124,7 @@ export class ThreadContext {
       codec,
       packSizeBytes: this.#setup.packSizeBytes,
       isKnown: (type, id) => type === 'data' && known?.isKnownOrClaim(id) === true,
+      claimedType: known === undefined ? undefined : 'data',
       onPack: (pack) => this.#onPack(pack, number),
       ...(this.#setup.threadCount > 1 ? { openPacks: 1 } : {}),
       takeBuffer: () => this.#buffers.pop() ?? new Uint8Array(this.#setup.packSizeBytes + PACK_ROOM_BYTES),

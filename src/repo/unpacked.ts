@@ -2,7 +2,7 @@
 import type { Backend, FileType } from '../backend/backend.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { CorruptDataError, InvalidInputError, NotFoundError } from '../errors.ts'
-import { parseId, isId, type Id } from './format/id.ts'
+import { idFromHash, isId, type Id } from './format/id.ts'
 
 /** File types whose names are the SHA-256 of their stored bytes. */
 export type HashedFileType = Exclude<FileType, 'config'>
@@ -29,9 +29,9 @@ export async function readHashed(
 ): Promise<Uint8Array> {
   const handle = { type, name: id }
   const bytes = await store.backend.read(handle, undefined, signal)
-  if (parseId(store.crypto.sha256Hex(bytes)) === id) return bytes
+  if (idFromHash(store.crypto.sha256Hex(bytes)) === id) return bytes
   const again = await store.backend.read(handle, undefined, signal)
-  if (parseId(store.crypto.sha256Hex(again)) === id) return again
+  if (idFromHash(store.crypto.sha256Hex(again)) === id) return again
   throw new CorruptDataError(`${type} ${id}`, 'its content does not match its name', {
     hint: REPAIR_HINTS[type],
   })
@@ -52,7 +52,7 @@ export async function writeHashed(
   bytes: Uint8Array,
   signal?: AbortSignal,
 ): Promise<Id> {
-  const id = parseId(store.crypto.sha256Hex(bytes))
+  const id = idFromHash(store.crypto.sha256Hex(bytes))
   await store.backend.write({ type, name: id }, bytes, signal)
   return id
 }

@@ -9,9 +9,6 @@ const FIRST_ESCAPE = 0xdc80
 const LAST_ESCAPE = 0xdcff
 const FIRST_SURROGATE = 0xd800
 const REPLACEMENT = '\ufffd'
-/** With the `u` flag a surrogate pair is one character above U+FFFF, so only lone surrogates match. */
-const LONE_SURROGATE = /\p{Surrogate}/u
-
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 const encoder = new TextEncoder()
 
@@ -29,7 +26,7 @@ export function encodeRawName(name: string): Uint8Array {
 
 /** Whether a name has no escaped bytes, that is whether its bytes are valid UTF-8. */
 export function isWellFormedName(name: string): boolean {
-  return !LONE_SURROGATE.test(name)
+  return name.isWellFormed()
 }
 
 /** Whether a code unit that is no half of a pair stands for a byte. */

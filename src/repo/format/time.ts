@@ -44,13 +44,7 @@ export function parseTime(text: string): Time {
 export function formatTime(time: Time): string {
   const { seconds, nanoseconds, offsetSeconds } = clampYear(time, time.offsetSeconds)
   const local = seconds + offsetSeconds
-  const days = Math.floor(local / SECONDS_PER_DAY)
-  const timeOfDay = local - days * SECONDS_PER_DAY
-  const minutes = Math.floor(timeOfDay / 60)
-  return (
-    `${formatDate(days)}T${twoDigits(Math.floor(minutes / 60))}:${twoDigits(minutes % 60)}` +
-    `:${twoDigits(timeOfDay % 60)}${formatFraction(nanoseconds)}${formatOffset(offsetSeconds)}`
-  )
+  return `${formatSecond(local)}${formatFraction(nanoseconds)}${formatOffset(offsetSeconds)}`
 }
 
 /** The time in the local zone, with the offset that zone has at that very instant; years as for `formatTime`. */
@@ -160,13 +154,30 @@ function clampYear(time: Time, fixedOffset?: number): Time {
   return { seconds: movedLocal - offsetSeconds, nanoseconds: time.nanoseconds, offsetSeconds }
 }
 
-/** Dates of recent days, so that a tree's neighbours in time are not computed again. */
+/** Recent days and seconds, so that a tree's neighbours in time are not computed again. */
 const formattedDates: string[] = []
 const formattedDays: number[] = []
-const REMEMBERED_DATES = 64
+const formattedTexts: string[] = []
+const formattedSeconds: number[] = []
+const REMEMBERED = 64
+
+/** @param local seconds since 1970 by the local clock */
+function formatSecond(local: number): string {
+  const slot = local & (REMEMBERED - 1)
+  const known = formattedSeconds[slot] === local ? formattedTexts[slot] : undefined
+  if (known !== undefined) return known
+  const days = Math.floor(local / SECONDS_PER_DAY)
+  const timeOfDay = local - days * SECONDS_PER_DAY
+  const minutes = Math.floor(timeOfDay / 60)
+  const clock = `${twoDigits(Math.floor(minutes / 60))}:${twoDigits(minutes % 60)}:${twoDigits(timeOfDay % 60)}`
+  const text = `${formatDate(days)}T${clock}`
+  formattedSeconds[slot] = local
+  formattedTexts[slot] = text
+  return text
+}
 
 function formatDate(days: number): string {
-  const slot = days & (REMEMBERED_DATES - 1)
+  const slot = days & (REMEMBERED - 1)
   const known = formattedDays[slot] === days ? formattedDates[slot] : undefined
   if (known !== undefined) return known
   const { year, month, day } = civilFromDays(days)
@@ -178,10 +189,11 @@ function formatDate(days: number): string {
 
 function formatFraction(nanoseconds: number): string {
   if (nanoseconds === 0) return ''
-  const digits = String(nanoseconds).padStart(9, '0')
-  let end = 9
+  // A one in front keeps the zeros that follow it.
+  const digits = String(1_000_000_000 + nanoseconds)
+  let end = digits.length
   while (digits.charCodeAt(end - 1) === 0x30) end--
-  return `.${digits.slice(0, end)}`
+  return `.${digits.slice(1, end)}`
 }
 
 /** Whole minutes only: RFC 3339 has no more, and Go drops the rest too. */

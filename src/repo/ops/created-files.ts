@@ -1,7 +1,7 @@
 /** Files that a thread restores from beginning to end, as all of their content is in its hands. */
 import { closeSync, ftruncateSync, unlinkSync } from 'node:fs'
 import { nativePath } from './native-path.ts'
-import { applyMetadata, type Metadata } from './node-metadata.ts'
+import { applyMetadataToOpen, applyTimes, type Metadata } from './node-metadata.ts'
 import { createFile, writeFully } from './restore-target.ts'
 import { systemFailureOf, type SystemFailure } from './system-failure.ts'
 import { isZero } from './zeros.ts'
@@ -95,8 +95,13 @@ export class CreatedFiles {
 
   #finish(file: number, { path, metadata }: FileToCreate, fd: number): void {
     this.#open.delete(file)
-    closeSync(fd)
-    for (const error of applyMetadata(path, metadata, this.#selectXattr))
+    let errors: readonly Error[] = []
+    try {
+      errors = applyMetadataToOpen(fd, metadata, this.#selectXattr)
+    } finally {
+      closeSync(fd)
+    }
+    for (const error of [...errors, ...applyTimes(path, metadata)])
       this.#metadataFailures.push([file, systemFailureOf(error)])
   }
 

@@ -25,6 +25,9 @@ export class SystemCallError extends Error {
   }
 }
 
+/** What a call is about: a path, or the number of an open file, which spares the system the way there. */
+export type Entry = string | number
+
 /** Symlinks are never followed by any of these. Each throws SystemCallError. */
 export interface Libc {
   /** Undefined where the call fails or there is none: then Node's own says why, or does it. */
@@ -32,10 +35,10 @@ export interface Libc {
   /** As `lstat`, of an open file. */
   fstat(fd: number): FileStat | undefined
   /** Names of the extended attributes, in the order the system lists them. */
-  listXattrs(path: string): string[]
-  getXattr(path: string, name: string): Uint8Array
-  setXattr(path: string, name: string, value: Uint8Array): void
-  removeXattr(path: string, name: string): void
+  listXattrs(entry: Entry): string[]
+  getXattr(entry: Entry, name: string): Uint8Array
+  setXattr(entry: Entry, name: string, value: Uint8Array): void
+  removeXattr(entry: Entry, name: string): void
   /** Makes a device, fifo or socket; `mode` with file type bits. */
   makeNode(path: string, mode: number, device: bigint): void
   setTimes(path: string, atime: FileTime, mtime: FileTime): void
@@ -102,6 +105,12 @@ function tryLoad(): Libc | undefined {
 
 type NativeFunction = (...args: unknown[]) => number
 
+/** Two functions that do the same. */
+interface ForEntry {
+  readonly path: NativeFunction
+  readonly file: NativeFunction
+}
+
 interface AccountEntry {
   name?: string | null
   id?: number
@@ -111,10 +120,10 @@ class LinuxLibc implements Libc {
   readonly #koffi: Koffi
   readonly #statx: NativeFunction | undefined
   readonly #codes: ReadonlyMap<number, string>
-  readonly #llistxattr: NativeFunction
-  readonly #lgetxattr: NativeFunction
-  readonly #lsetxattr: NativeFunction
-  readonly #lremovexattr: NativeFunction
+  readonly #listxattr: ForEntry
+  readonly #getxattr: ForEntry
+  readonly #setxattr: ForEntry
+  readonly #removexattr: ForEntry
   readonly #mknod: NativeFunction
   readonly #utimensat: NativeFunction
   readonly #getpwuid: NativeFunction
@@ -123,6 +132,9 @@ class LinuxLibc implements Libc {
   readonly #getgrnam: NativeFunction
   readonly #stat = new DataView(new ArrayBuffer(STATX_BYTES))
   readonly #statBytes = new Uint8Array(this.#stat.buffer)
+  /** Two `struct timespec`. */
+  readonly #times = new DataView(new ArrayBuffer(32))
+  readonly #timesBytes = new Uint8Array(this.#times.buffer)
   readonly #list = Buffer.alloc(LIST_BYTES)
   readonly #entry = Buffer.alloc(ENTRY_BYTES)
   readonly #found = Buffer.alloc(8)
@@ -150,12 +162,15 @@ class LinuxLibc implements Libc {
     } catch {
       // An old library has none.
     }
-    this.#llistxattr = func('long llistxattr(const void *path, void *list, size_t size)')
-    this.#lgetxattr = func('long lgetxattr(const void *path, const void *name, void *value, size_t size)')
-    this.#lsetxattr = func(
-      'int lsetxattr(const void *path, const void *name, const void *value, size_t size, int flags)',
-    )
-    this.#lremovexattr = func('int lremovexattr(const void *path, const void *name)')
+    const forEntry = (result: string, name: string, rest: string): ForEntry => ({
+      path: func(`${result} l${name}(const void *path, ${rest})`),
+      file: func(`${result} f${name}(int file, ${rest})`),
+    })
+    this.#listxattr = forEntry('long', 'listxattr', 'void *list, size_t size')
+    this.#getxattr = forEntry('long', 'getxattr', 'const void *name, void *value, size_t size')
+    const value = 'const void *name, const void *value, size_t size, int flags'
+    this.#setxattr = forEntry('int', 'setxattr', value)
+    this.#removexattr = forEntry('int', 'removexattr', 'const void *name')
     this.#mknod = func('int mknod(const void *path, uint32_t mode, uint64_t device)')
     this.#utimensat = func('int utimensat(int folder, const void *path, const void *times, int flags)')
     this.#getpwuid = func(
@@ -201,15 +216,15 @@ class LinuxLibc implements Libc {
     }
   }
 
-  listXattrs(path: string): string[] {
-    const bytes = pathArgument(path)
+  listXattrs(entry: Entry): string[] {
+    const [listxattr, at] = [functionFor(this.#listxattr, entry), argumentFor(entry)]
     let list = this.#list
-    let length = this.#llistxattr(bytes, list, list.length)
+    let length = listxattr(at, list, list.length)
     while (length < 0 && this.#koffi.errno() === ERANGE) {
-      list = Buffer.alloc(Math.max(this.#llistxattr(bytes, null, 0), list.length * 2))
-      length = this.#llistxattr(bytes, list, list.length)
+      list = Buffer.alloc(Math.max(listxattr(at, null, 0), list.length * 2))
+      length = listxattr(at, list, list.length)
     }
-    if (length < 0) this.#fail('llistxattr', path)
+    if (length < 0) this.#fail('llistxattr', entry)
     if (length === 0) return []
     const names: string[] = []
     for (let start = 0; start < length;) {
@@ -220,25 +235,27 @@ class LinuxLibc implements Libc {
     return names
   }
 
-  getXattr(path: string, name: string): Uint8Array {
-    const bytes = cString(path)
+  getXattr(entry: Entry, name: string): Uint8Array {
+    const [getxattr, at] = [functionFor(this.#getxattr, entry), argumentFor(entry)]
     const nameBytes = cString(name)
     for (let size = VALUE_BYTES; ; size *= 2) {
       const value = Buffer.allocUnsafeSlow(size)
-      const length = this.#lgetxattr(bytes, nameBytes, value, size)
+      const length = getxattr(at, nameBytes, value, size)
       if (length >= 0) return new Uint8Array(value.subarray(0, length))
-      if (this.#koffi.errno() !== ERANGE) this.#fail('lgetxattr', path)
-      size = Math.max(size, this.#lgetxattr(bytes, nameBytes, null, 0))
+      if (this.#koffi.errno() !== ERANGE) this.#fail('lgetxattr', entry)
+      size = Math.max(size, getxattr(at, nameBytes, null, 0))
     }
   }
 
-  setXattr(path: string, name: string, value: Uint8Array): void {
-    if (this.#lsetxattr(cString(path), cString(name), Buffer.from(value), value.length, 0) < 0)
-      this.#fail('lsetxattr', path)
+  setXattr(entry: Entry, name: string, value: Uint8Array): void {
+    const setxattr = functionFor(this.#setxattr, entry)
+    if (setxattr(argumentFor(entry), cString(name), Buffer.from(value), value.length, 0) < 0)
+      this.#fail('lsetxattr', entry)
   }
 
-  removeXattr(path: string, name: string): void {
-    if (this.#lremovexattr(cString(path), cString(name)) < 0) this.#fail('lremovexattr', path)
+  removeXattr(entry: Entry, name: string): void {
+    const removexattr = functionFor(this.#removexattr, entry)
+    if (removexattr(argumentFor(entry), cString(name)) < 0) this.#fail('lremovexattr', entry)
   }
 
   makeNode(path: string, mode: number, device: bigint): void {
@@ -246,12 +263,9 @@ class LinuxLibc implements Libc {
   }
 
   setTimes(path: string, atime: FileTime, mtime: FileTime): void {
-    const times = Buffer.alloc(32)
-    times.writeBigInt64LE(BigInt(atime.seconds), 0)
-    times.writeBigInt64LE(BigInt(atime.nanoseconds), 8)
-    times.writeBigInt64LE(BigInt(mtime.seconds), 16)
-    times.writeBigInt64LE(BigInt(mtime.nanoseconds), 24)
-    if (this.#utimensat(AT_FDCWD, cString(path), times, AT_SYMLINK_NOFOLLOW) < 0)
+    putTime(this.#times, 0, atime)
+    putTime(this.#times, 16, mtime)
+    if (this.#utimensat(AT_FDCWD, pathArgument(path), this.#timesBytes, AT_SYMLINK_NOFOLLOW) < 0)
       this.#fail('utimensat', path)
   }
 
@@ -290,10 +304,28 @@ class LinuxLibc implements Libc {
     }
   }
 
-  #fail(syscall: string, path: string): never {
+  #fail(syscall: string, entry: Entry): never {
+    const path = typeof entry === 'string' ? entry : `descriptor ${entry}`
     const errno = this.#koffi.errno()
     throw new SystemCallError(syscall, path, { errno, code: this.#codes.get(errno) ?? `errno ${errno}` })
   }
+}
+
+function functionFor({ path, file }: ForEntry, entry: Entry): NativeFunction {
+  return typeof entry === 'number' ? file : path
+}
+
+function argumentFor(entry: Entry): string | Buffer | number {
+  return typeof entry === 'number' ? entry : pathArgument(entry)
+}
+
+/** A `struct timespec`. */
+function putTime(target: DataView, offset: number, { seconds, nanoseconds }: FileTime): void {
+  // Rounded down, so that times before 1970 come out right.
+  target.setInt32(offset + 4, Math.floor(seconds / 2 ** 32), true)
+  target.setUint32(offset, seconds >>> 0, true)
+  target.setInt32(offset + 12, 0, true)
+  target.setUint32(offset + 8, nanoseconds, true)
 }
 
 /** As koffi takes it: most paths are valid UTF-8, and koffi is fastest with strings. */

@@ -1,10 +1,10 @@
 /** Gives a restored entry its owner, attributes, times and mode (format spec §18). Symlinks are never followed. */
-import { chmodSync, lchownSync, lutimesSync } from 'node:fs'
+import { chmodSync, fchmodSync, fchownSync, lchownSync, lutimesSync } from 'node:fs'
 import { MODE_PERMISSIONS, unixModeFromGo } from '../format/file-mode.ts'
 import type { Node } from '../format/tree.ts'
 import type { AccountNames } from './account-names.ts'
 import type { FileTime } from './file-stat.ts'
-import { loadLibc, type Libc } from './libc.ts'
+import { loadLibc, type Entry } from './libc.ts'
 import { nativePath } from './native-path.ts'
 
 /** What an entry has besides its content. */
@@ -33,6 +33,41 @@ export function applyMetadata(
   metadata: Metadata,
   selectXattr: (name: string) => boolean,
 ): Error[] {
+  const { attempt, errors } = collectErrors()
+  const native = nativePath(path)
+  attempt(() => lchownSync(native, metadata.uid, metadata.gid))
+  restoreXattrs(path, metadata, { attempt, select: selectXattr })
+  attempt(() => setTimes(path, metadata))
+  if (metadata.type !== 'symlink') attempt(() => chmodSync(native, permissionsOf(metadata)))
+  return errors
+}
+
+/** As `applyMetadata` for a file that is open, but for its times: they are set by `applyTimes` once it is closed. */
+export function applyMetadataToOpen(
+  fd: number,
+  metadata: Metadata,
+  selectXattr: (name: string) => boolean,
+): Error[] {
+  const { attempt, errors } = collectErrors()
+  attempt(() => fchownSync(fd, metadata.uid, metadata.gid))
+  restoreXattrs(fd, metadata, { attempt, select: selectXattr })
+  attempt(() => fchmodSync(fd, permissionsOf(metadata)))
+  return errors
+}
+
+/** Closing a file may change its time where another machine keeps it: it comes last. */
+export function applyTimes(path: string, metadata: Metadata): Error[] {
+  const { attempt, errors } = collectErrors()
+  attempt(() => setTimes(path, metadata))
+  return errors
+}
+
+interface CollectedErrors {
+  readonly attempt: (set: () => void) => void
+  readonly errors: Error[]
+}
+
+function collectErrors(): CollectedErrors {
   const errors: Error[] = []
   const attempt = (set: () => void): void => {
     try {
@@ -43,18 +78,17 @@ export function applyMetadata(
       if (!isDenied || process.geteuid?.() === 0) errors.push(error)
     }
   }
+  return { attempt, errors }
+}
+
+function permissionsOf({ mode }: Metadata): number {
+  return unixModeFromGo(mode) & (MODE_PERMISSIONS | SPECIAL_BITS)
+}
+
+function setTimes(path: string, { atime, mtime }: Metadata): void {
   const libc = loadLibc()
-  const native = nativePath(path)
-  attempt(() => lchownSync(native, metadata.uid, metadata.gid))
-  if (libc !== undefined) restoreXattrs(libc, path, metadata, { attempt, select: selectXattr })
-  attempt(() => {
-    if (libc !== undefined) libc.setTimes(path, metadata.atime, metadata.mtime)
-    else lutimesSync(native, nodeTime(metadata.atime), nodeTime(metadata.mtime))
-  })
-  if (metadata.type !== 'symlink') {
-    attempt(() => chmodSync(native, unixModeFromGo(metadata.mode) & (MODE_PERMISSIONS | SPECIAL_BITS)))
-  }
-  return errors
+  if (libc !== undefined) libc.setTimes(path, atime, mtime)
+  else lutimesSync(nativePath(path), nodeTime(atime), nodeTime(mtime))
 }
 
 /** Whom a restored entry will belong to. */
@@ -66,11 +100,12 @@ export function ownerOf(node: Node, options: OwnerOptions): { readonly uid: numb
 }
 
 function restoreXattrs(
-  libc: Libc,
-  path: string,
+  entry: Entry,
   metadata: Metadata,
   how: { readonly attempt: (set: () => void) => void; readonly select: (name: string) => boolean },
 ): void {
+  const libc = loadLibc()
+  if (libc === undefined) return
   const attempt = (set: () => void): void => {
     how.attempt(() => {
       try {
@@ -85,11 +120,11 @@ function restoreXattrs(
   for (const { name, value } of metadata.extendedAttributes) {
     if (!how.select(name)) continue
     wanted.add(name)
-    attempt(() => libc.setXattr(path, name, value))
+    attempt(() => libc.setXattr(entry, name, value))
   }
   attempt(() => {
-    for (const name of libc.listXattrs(path)) {
-      if (!wanted.has(name) && how.select(name)) attempt(() => libc.removeXattr(path, name))
+    for (const name of libc.listXattrs(entry)) {
+      if (!wanted.has(name) && how.select(name)) attempt(() => libc.removeXattr(entry, name))
     }
   })
 }
