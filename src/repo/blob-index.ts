@@ -5,7 +5,7 @@
  * before it and its pack is found by binary search over the packs' first rows, so neither is stored per blob.
  * Budget: 32 (ID) + 4 (length) + 4 (uncompressed length) + 5 to 10 (hash slot) bytes a blob, plus 44 a pack.
  */
-import type { PackedBlob, BlobType } from './format/pack-header.ts'
+import { PackHeaderEncoder, type BlobType, type PackedBlob } from './format/pack-header.ts'
 import { idFromBytes, idToBytes, type Id } from './format/id.ts'
 import { scanIndexFile } from './format/index-file.ts'
 import { CorruptDataError } from '../errors.ts'
@@ -245,6 +245,16 @@ export class BlobIndex {
       offset += this.lengthAt(row)
     }
     return blobs
+  }
+
+  /** What the header of pack number `pack` must hold; undefined where blobs do not lie end to end from its start. */
+  packHeaderAt(pack: number): Uint8Array | undefined {
+    if (this.#irregularOffsets.has(pack)) return undefined
+    const { start, end } = this.rowsOfPack(pack)
+    const header = new PackHeaderEncoder(end - start)
+    for (let row = start; row < end; row++)
+      header.add(this.typeAt(row), this.lengthAt(row), this.uncompressedLengthAt(row), this.#blobs.idAt(row))
+    return header.finish()
   }
 
   /** The blobs of a pack by offset, none where the pack is unknown. */

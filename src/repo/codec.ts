@@ -8,7 +8,8 @@ import { open, openInto, seal, sealInto, SEAL_OVERHEAD, type SealKey } from '../
 import { CorruptDataError } from '../errors.ts'
 import { allocatePages } from '../page-memory.ts'
 import { createZstd, type CompressionMode, type Zstd } from './compression.ts'
-import { idFromHash, type Id } from './format/id.ts'
+import { HEX_VALUES } from './format/hex.ts'
+import { ID_BYTES, idFromHash, type Id } from './format/id.ts'
 import { headerEntrySize, type BlobType, type PackedBlob } from './format/pack-header.ts'
 
 /** Length of the initialisation vector in front of every sealed buffer. */
@@ -106,26 +107,27 @@ export class Codec {
     return this.#decode(blob, sealed, { opened: this.#opened, decompressed: this.#decompressed })
   }
 
-  #decode(
-    blob: PackedBlob,
-    sealed: Uint8Array,
-    memory: { readonly opened: Memory; readonly decompressed: Memory },
-  ): Uint8Array {
-    if (sealed.length < SEAL_OVERHEAD)
-      throw new CorruptDataError(nameOf(blob), `${sealed.length} bytes are too few`)
-    let plaintext = (blob.uncompressedLength === 0 ? memory.opened : this.#opened).take(
-      sealed.length - SEAL_OVERHEAD,
-    )
+  /**
+   * Whether stored bytes are those of a blob, to the last.
+   * @param id holds the 32 bytes of its ID at `idStart`
+   */
+  // oxlint-disable-next-line max-params -- called for every blob of a pack: an object each would be garbage
+  isBlob(sealed: Uint8Array, uncompressedLength: number, id: Uint8Array, idStart: number): boolean {
+    this.#decompressed.lead = 0
+    this.#opened.lead = 0
     try {
-      openInto(this.crypto, this.#key, sealed, plaintext)
-      if (blob.uncompressedLength !== 0) {
-        const compressed = plaintext
-        // Checked before there is memory for it: the claim may be anybody's.
-        if (blob.uncompressedLength > compressed.length * MAX_GROWTH)
-          throw new CorruptDataError('compressed data', `cannot hold ${blob.uncompressedLength} bytes`)
-        plaintext = memory.decompressed.take(blob.uncompressedLength)
-        this.#compressor().decompressInto(plaintext, compressed)
-      }
+      const memory = { opened: this.#opened, decompressed: this.#decompressed }
+      return isSpelled(this.idOf(this.#unwrap(sealed, uncompressedLength, memory)), id, idStart)
+    } catch (error) {
+      if (error instanceof CorruptDataError) return false
+      throw error
+    }
+  }
+
+  #decode(blob: PackedBlob, sealed: Uint8Array, memory: DecodingMemory): Uint8Array {
+    let plaintext: Uint8Array
+    try {
+      plaintext = this.#unwrap(sealed, blob.uncompressedLength, memory)
     } catch (error) {
       if (error instanceof CorruptDataError)
         throw new CorruptDataError(nameOf(blob), error.message, { cause: error })
@@ -133,6 +135,22 @@ export class Codec {
     }
     const found = this.idOf(plaintext)
     if (found !== blob.id) throw new CorruptDataError(nameOf(blob), `its content has the hash ${found}`)
+    return plaintext
+  }
+
+  /** What stored bytes hold, which may be any blob. @throws CorruptDataError */
+  #unwrap(sealed: Uint8Array, uncompressedLength: number, memory: DecodingMemory): Uint8Array {
+    if (sealed.length < SEAL_OVERHEAD)
+      throw new CorruptDataError('sealed data', `${sealed.length} bytes are too few`)
+    const isPlain = uncompressedLength === 0
+    const opened = (isPlain ? memory.opened : this.#opened).take(sealed.length - SEAL_OVERHEAD)
+    openInto(this.crypto, this.#key, sealed, opened)
+    if (isPlain) return opened
+    // Checked before there is memory for it: the claim may be anybody's.
+    if (uncompressedLength > opened.length * MAX_GROWTH)
+      throw new CorruptDataError('compressed data', `cannot hold ${uncompressedLength} bytes`)
+    const plaintext = memory.decompressed.take(uncompressedLength)
+    this.#compressor().decompressInto(plaintext, opened)
     return plaintext
   }
 
@@ -211,6 +229,21 @@ export class Codec {
 
 function nameOf({ type, id }: PackedBlob): string {
   return `${type} blob ${id}`
+}
+
+/** Whether the 64 digits of an ID spell the 32 bytes at `start`. */
+function isSpelled(id: Id, bytes: Uint8Array, start: number): boolean {
+  for (let i = 0; i < ID_BYTES; i++) {
+    const high = HEX_VALUES[id.charCodeAt(2 * i)] ?? 0
+    const low = HEX_VALUES[id.charCodeAt(2 * i + 1)] ?? 0
+    if (((high << 4) | low) !== bytes[start + i]) return false
+  }
+  return true
+}
+
+interface DecodingMemory {
+  readonly opened: Memory
+  readonly decompressed: Memory
 }
 
 interface Memory {

@@ -50,23 +50,79 @@ export function packSize(blobs: readonly PackedBlob[]): number {
 
 /** The header's plaintext for blobs in the order they lie in; offsets follow from the lengths and are not stored. */
 export function encodePackHeader(blobs: readonly PackedBlob[]): Uint8Array {
-  let size = 0
-  for (const blob of blobs) size += headerEntrySize(blob)
-  const bytes = new Uint8Array(size)
-  const view = new DataView(bytes.buffer)
-  let position = 0
+  const header = new PackHeaderEncoder(blobs.length)
   for (const blob of blobs) {
     if (blob.length > UINT32_MAX || blob.uncompressedLength > UINT32_MAX) {
       throw new InvalidInputError(`${blob.type} blob ${blob.id} is too long for a pack`)
     }
-    const compressed = blob.uncompressedLength !== 0
-    bytes[position] = (blob.type === 'tree' ? TREE_FLAG : 0) | (compressed ? COMPRESSED_FLAG : 0)
-    view.setUint32(position + 1, blob.length, true)
-    if (compressed) view.setUint32(position + 5, blob.uncompressedLength, true)
-    position += headerEntrySize(blob)
-    bytes.set(idToBytes(blob.id), position - ID_BYTES)
+    header.add(blob.type, blob.length, blob.uncompressedLength, idToBytes(blob.id))
   }
-  return bytes
+  return header.finish()
+}
+
+/** Encodes a header blob by blob, without an object for each. */
+export class PackHeaderEncoder {
+  readonly #bytes: Uint8Array
+  readonly #view: DataView
+  #length = 0
+
+  /** @param maxCount of blobs */
+  constructor(maxCount: number) {
+    this.#bytes = new Uint8Array(maxCount * COMPRESSED_ENTRY_BYTES)
+    this.#view = new DataView(this.#bytes.buffer)
+  }
+
+  /** @param id 32 raw bytes */
+  // oxlint-disable-next-line max-params -- called for every blob: an object each would be garbage
+  add(type: BlobType, length: number, uncompressedLength: number, id: Uint8Array): void {
+    const start = this.#length
+    const compressed = uncompressedLength !== 0
+    this.#bytes[start] = (type === 'tree' ? TREE_FLAG : 0) | (compressed ? COMPRESSED_FLAG : 0)
+    this.#view.setUint32(start + 1, length, true)
+    if (compressed) this.#view.setUint32(start + 5, uncompressedLength, true)
+    const end = start + (compressed ? COMPRESSED_ENTRY_BYTES : PLAIN_ENTRY_BYTES)
+    this.#bytes.set(id, end - ID_BYTES)
+    this.#length = end
+  }
+
+  /** The plaintext. The encoder must not be used afterwards. */
+  finish(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length)
+  }
+}
+
+/** Steps through a header's plaintext, without an object for each blob. */
+export class PackHeaderCursor {
+  readonly bytes: Uint8Array
+  readonly #view: DataView
+  #end = 0
+  /** Of the blob the cursor is at: as `PackedBlob`. */
+  offset = 0
+  length = 0
+  uncompressedLength = 0
+
+  /** @param bytes known to be well formed: see `parsePackHeader` */
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  }
+
+  /** Goes to the next blob; false where there is none. */
+  next(): boolean {
+    const start = this.#end
+    this.offset += this.length
+    if (start >= this.bytes.length) return false
+    const compressed = ((this.bytes[start] ?? 0) & COMPRESSED_FLAG) !== 0
+    this.length = this.#view.getUint32(start + 1, true)
+    this.uncompressedLength = compressed ? this.#view.getUint32(start + 5, true) : 0
+    this.#end = start + (compressed ? COMPRESSED_ENTRY_BYTES : PLAIN_ENTRY_BYTES)
+    return true
+  }
+
+  /** Where in `bytes` the blob's ID begins. */
+  get idStart(): number {
+    return this.#end - ID_BYTES
+  }
 }
 
 /**

@@ -1,7 +1,15 @@
 /** Thread task: checks every byte of a pack (format spec §17.3): hash, blobs, header, and the index's view. */
 import type { Codec } from '../codec.ts'
 import type { Id } from '../format/id.ts'
-import { headerEntrySize, type PackedBlob } from '../format/pack-header.ts'
+import { CorruptDataError } from '../../errors.ts'
+import {
+  headerEntrySize,
+  PACK_TRAILER_BYTES,
+  PackHeaderCursor,
+  parsePackHeader,
+  SEAL_OVERHEAD_BYTES,
+  type PackedBlob,
+} from '../format/pack-header.ts'
 import { parsePackFile } from '../pack-reader.ts'
 import type { ThreadContext } from '../thread-context.ts'
 import { messageOf } from './check-report.ts'
@@ -10,13 +18,39 @@ export interface CheckPackInput {
   readonly id: Id
   /** The whole file. */
   readonly bytes: Uint8Array
-  /** Its blobs by the index, by offset. */
-  readonly indexed: readonly PackedBlob[]
+  /** What its header must hold by the index, or its blobs where they do not lie as a header says. */
+  readonly indexed: Uint8Array | readonly PackedBlob[]
 }
 
 /** What is wrong with the pack. */
 export function checkPackBytes(context: ThreadContext, { id, bytes, indexed }: CheckPackInput): string[] {
   const { codec } = context
+  if (!(indexed instanceof Uint8Array)) return findProblems(codec, id, bytes, indexed)
+  return isSound(codec, id, bytes, indexed) ? [] : findProblems(codec, id, bytes, parsePackHeader(indexed))
+}
+
+/** Whether all is as it should be: what exactly is not, is another question. */
+// oxlint-disable-next-line max-params -- a pack, and what it is held against
+function isSound(codec: Codec, id: Id, bytes: Uint8Array, header: Uint8Array): boolean {
+  const blob = new PackHeaderCursor(header)
+  while (blob.next()) {
+    const sealed = bytes.subarray(blob.offset, blob.offset + blob.length)
+    if (!codec.isBlob(sealed, blob.uncompressedLength, header, blob.idStart)) return false
+  }
+  const headerEnd = blob.offset + header.length + SEAL_OVERHEAD_BYTES
+  if (bytes.length !== headerEnd + PACK_TRAILER_BYTES || codec.idOf(bytes) !== id) return false
+  const view = new DataView(bytes.buffer, bytes.byteOffset + headerEnd, PACK_TRAILER_BYTES)
+  if (view.getUint32(0, true) !== header.length + SEAL_OVERHEAD_BYTES) return false
+  try {
+    return Buffer.compare(codec.open(bytes.subarray(blob.offset, headerEnd), 'pack header'), header) === 0
+  } catch (error) {
+    if (error instanceof CorruptDataError) return false
+    throw error
+  }
+}
+
+// oxlint-disable-next-line max-params -- as above
+function findProblems(codec: Codec, id: Id, bytes: Uint8Array, indexed: readonly PackedBlob[]): string[] {
   const problems: string[] = []
   if (!isContiguous(indexed)) problems.push('index for pack contains gaps / overlapping blobs')
   for (const blob of indexed) {

@@ -57,7 +57,7 @@ async function checkOnce(
   pack: number,
   { threads, signal }: CheckPackOptions,
 ): Promise<PackCheck> {
-  const indexed = repo.index.blobsAt(pack)
+  const indexed = repo.index.packHeaderAt(pack) ?? repo.index.blobsAt(pack)
   if (indexed.length === 0) return { kind: 'broken', problems: ['pack is empty or not indexed'] }
   const id = repo.index.packIdAt(pack)
   let bytes: Uint8Array
