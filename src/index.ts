@@ -36,7 +36,6 @@ export { withCache, type CacheSettings, type OpenedCache } from './backend/with-
 
 export type { CryptoProvider, ScryptParams } from './crypto/provider.ts'
 export { nativeCrypto } from './crypto/native.ts'
-export { portableCrypto } from './crypto/portable.ts'
 
 export { encodeConfig, type Config } from './repo/format/config-file.ts'
 export { quoteName } from './repo/format/go-quote.ts'
