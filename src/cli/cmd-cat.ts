@@ -31,7 +31,7 @@ async function runCat(context: CommandContext, typeText: string, id: string | un
     throw new InvalidInputError(`invalid type "${typeText}", must be one of [${TYPES.join('|')}]`)
   if (id === undefined && type !== 'config' && type !== 'masterkey')
     throw new InvalidInputError('ID not specified')
-  await context.withLock({ exclusive: false }, async (repository, signal) => {
+  await context.withLock({ exclusive: false, readsOnly: true }, async (repository, signal) => {
     context.printResult(await loadObject(context, type, { repository, signal, id: id ?? '' }))
   })
   return EXIT_OK

@@ -48,7 +48,7 @@ function addNewKeyOptions(command: Command): Command {
 }
 
 async function listAll(context: CommandContext): Promise<number> {
-  await context.withLock({ exclusive: false }, async (repository, signal) => {
+  await context.withLock({ exclusive: false, readsOnly: true }, async (repository, signal) => {
     const keys = await listKeys(repository.keyStore, {
       signal,
       onError: (_id, error) => context.warn(`LoadKey() failed: ${error.message}`),

@@ -39,7 +39,7 @@ async function listObjects(context: CommandContext, type: string): Promise<numbe
     printLines(context, linesOf(context, type, { repository, signal }))
   // Locks are listed without one, or there would always be one.
   if (type === 'locks') await context.withRepository((repository) => list(repository, context.signal))
-  else await context.withLock({ exclusive: false }, list)
+  else await context.withLock({ exclusive: false, readsOnly: true }, list)
   return EXIT_OK
 }
 

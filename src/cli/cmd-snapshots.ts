@@ -39,7 +39,7 @@ export async function listSnapshots(
   const groupBy = parseGroupBy(flags.groupBy ?? '')
   const latest = parseLatest(flags)
   const filter = filterFrom(flags, context.io.env)
-  const records = await context.withLock({ exclusive: false }, (repository, signal) =>
+  const records = await context.withLock({ exclusive: false, readsOnly: true }, (repository, signal) =>
     findSnapshots(
       repository,
       { ids, filter },

@@ -145,11 +145,13 @@ export class CommandContext extends Output {
 
   /** As `withRepository`, under a lock; without one where --no-lock says so and the command allows it. */
   async withLock<T>(
-    options: { readonly exclusive: boolean; readonly ignoreNoLock?: boolean },
+    options: { readonly exclusive: boolean; readonly ignoreNoLock?: boolean; readonly readsOnly?: boolean },
     work: (repository: Repository, signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
     return this.withRepository(async (repository) => {
       if (this.noLock && options.ignoreNoLock !== true) return work(repository, this.signal)
+      if (options.readsOnly === true)
+        return repository.readLocked(options.exclusive, this.signal, (signal) => work(repository, signal))
       const lock: Lock = await repository.lock(options.exclusive, this.signal)
       try {
         return await work(repository, lock.signal)

@@ -29,6 +29,8 @@ export interface LockStore {
 
 export interface LockOptions {
   readonly exclusive: boolean
+  /** Give the lock out before it has settled, unless conflicting ones are waited for. */
+  readonly settlesLater?: boolean | undefined
   /** How long to wait for a conflicting lock to go, in ms. */
   readonly retryMs?: number | undefined
   readonly signal?: AbortSignal | undefined
@@ -40,6 +42,11 @@ export interface LockOptions {
 export interface Lock {
   readonly id: Id
   readonly signal: AbortSignal
+  /**
+   * Resolves when a process that was locking at the same moment must have been seen. Rejects where one was, and `signal`
+   * fires: nothing in the repository may be written, removed or called damaged before.
+   */
+  readonly settled: Promise<void>
   /** Removes the lock file. Never throws: an operation that has succeeded must not fail over this. */
   release(): Promise<void>
 }
@@ -105,15 +112,19 @@ async function isStaleById(store: LockStore, id: Id, signal?: AbortSignal): Prom
 async function tryLock(store: LockStore, options: LockOptions): Promise<Lock> {
   const { signal } = options
   await checkForConflicts(store, options, undefined)
-  const id = await store.save(encodeLockFile(ownLock(options.exclusive)), signal)
+  const lock = new HeldLock(
+    store,
+    options,
+    await store.save(encodeLockFile(ownLock(options.exclusive)), signal),
+  )
+  if (options.settlesLater === true && (options.retryMs ?? 0) === 0) return lock
   try {
-    await pause(SETTLE_MS, signal)
-    await checkForConflicts(store, options, id)
+    await lock.settled
+    return lock
   } catch (error) {
-    await removeIfPresent(store, id).catch(() => false)
+    await lock.release()
     throw error
   }
-  return new HeldLock(store, options, id)
 }
 
 function ownLock(exclusive: boolean): LockFile {
@@ -228,6 +239,8 @@ class HeldLock implements Lock {
   readonly #controller = new AbortController()
   readonly #timer: NodeJS.Timeout
   readonly #onAbort: () => void
+  readonly #end = new AbortController()
+  readonly settled: Promise<void>
   #id: Id
   #refreshedMs = Date.now()
   #refreshing: Promise<void> | undefined
@@ -241,6 +254,9 @@ class HeldLock implements Lock {
     options.signal?.addEventListener('abort', this.#onAbort, { once: true })
     this.#timer = setInterval(() => this.#watch(), WATCH_MS)
     this.#timer.unref()
+    this.settled = this.#settle()
+    // Whoever waits for it hears of it; until then it must not pass for unhandled.
+    this.settled.catch(() => undefined)
   }
 
   get id(): Id {
@@ -254,6 +270,7 @@ class HeldLock implements Lock {
   async release(): Promise<void> {
     if (this.#released) return
     this.#released = true
+    this.#end.abort()
     clearInterval(this.#timer)
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
     await this.#refreshing
@@ -263,6 +280,16 @@ class HeldLock implements Lock {
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
       this.#options.onNotice?.('warning', `unable to remove lock ${shortId(this.#id)}: ${reason}`)
+    }
+  }
+
+  async #settle(): Promise<void> {
+    try {
+      await pause(SETTLE_MS, AbortSignal.any([this.signal, this.#end.signal]))
+      await checkForConflicts(this.#store, { ...this.#options, signal: this.signal }, this.#id)
+    } catch (error) {
+      this.#controller.abort(error)
+      throw error
     }
   }
 

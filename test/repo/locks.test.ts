@@ -70,6 +70,40 @@ describe('locks', () => {
     expect(await lockIds(repository)).toEqual([])
   })
 
+  it('reads while a lock settles, and then gives it back', async () => {
+    const started = performance.now()
+    const read = await repository.readLocked(false, undefined, async () => {
+      const elapsed = performance.now() - started
+      return { elapsed, locks: await lockIds(repository) }
+    })
+    expect(read.elapsed).toBeLessThan(150)
+    expect(read.locks).toHaveLength(1)
+    expect(performance.now() - started).toBeGreaterThan(190)
+    expect(await lockIds(repository)).toEqual([])
+  })
+
+  it.each(['success', 'failure', 'nothing yet'])(
+    'hears while it reads of a process that locks at the same moment (%s)',
+    async (outcome) => {
+      const reading = repository.readLocked(false, undefined, async (signal) => {
+        await plant(lockFile({ exclusive: true }))
+        if (outcome === 'failure') throw new Error('what is read is being removed')
+        if (outcome === 'nothing yet')
+          await new Promise((resolve) => signal.addEventListener('abort', resolve))
+      })
+      await expect(reading).rejects.toThrow(RepositoryLockedError)
+      expect(await lockIds(repository)).toHaveLength(1)
+    },
+  )
+
+  it('does not wait for a lock to settle that is given back', async () => {
+    const started = performance.now()
+    const lock = await repository.lock(false, undefined, true)
+    await lock.release()
+    await expect(lock.settled).rejects.toThrow(AbortedError)
+    expect(performance.now() - started).toBeLessThan(150)
+  })
+
   it.each([
     [true, false],
     [false, true],

@@ -78,12 +78,7 @@ export async function check(repo: Repository, options: CheckOptions = {}): Promi
     validateSubset(readDataSubset)
   }
   if (repo.settings.noLock === true) return new Check(repo, options).run()
-  const lock = await repo.lock(true, options.signal)
-  try {
-    return await new Check(repo, { ...options, signal: lock.signal }).run()
-  } finally {
-    await lock.release()
-  }
+  return repo.readLocked(true, options.signal, (signal) => new Check(repo, { ...options, signal }).run())
 }
 
 class Check {

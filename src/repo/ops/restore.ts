@@ -12,7 +12,6 @@ import {
 } from '../../errors.ts'
 import type { Id } from '../format/id.ts'
 import type { Node } from '../format/tree.ts'
-import type { Lock } from '../locks.ts'
 import type { Repository } from '../repository.ts'
 import { createAccountNames } from './account-names.ts'
 import { noticeWithoutLibc } from './libc-notice.ts'
@@ -34,12 +33,10 @@ import { findSnapshot } from './snapshots.ts'
  */
 export async function restore(repository: Repository, options: RestoreOptions): Promise<RestoreResult> {
   checkOptions(options)
-  const lock = repository.settings.noLock === true ? undefined : await repository.lock(false, options.signal)
-  try {
-    return await new RestoreRun(repository, options, lock).run()
-  } finally {
-    await lock?.release()
-  }
+  const run = (signal: AbortSignal | undefined): Promise<RestoreResult> =>
+    new RestoreRun(repository, options, signal).run()
+  if (repository.settings.noLock === true) return run(options.signal)
+  return repository.readLocked(false, options.signal, run)
 }
 
 class RestoreRun {
@@ -75,10 +72,10 @@ class RestoreRun {
   #errorCount = 0
   #filesVerified = 0
 
-  constructor(repository: Repository, options: RestoreOptions, lock: Lock | undefined) {
+  constructor(repository: Repository, options: RestoreOptions, signal: AbortSignal | undefined) {
     this.#repository = repository
     this.#options = options
-    this.#signal = lock?.signal ?? options.signal
+    this.#signal = signal
     this.#target = new RestoreTarget(options.target, options.delete === true)
     this.#select = createSelector(options)
     this.#owners = {
