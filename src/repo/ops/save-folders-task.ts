@@ -4,6 +4,7 @@
  */
 import type { Id } from '../format/id.ts'
 import { encodeNode } from '../format/node-encoding.ts'
+import type { Node } from '../format/tree.ts'
 import { Utf8Buffer } from '../format/utf8-buffer.ts'
 import type { ThreadContext } from '../thread-context.ts'
 import { folderReaderOf, type FolderReader, type SourceFolder } from './folder-reader.ts'
@@ -37,7 +38,18 @@ export interface SavedSlice {
   readonly dataSizeInRepo: number
 }
 
-/** @returns one for each slice; undefined where the folder cannot be listed */
+const EXCLUDED = Symbol('excluded')
+
+interface ReadEntry {
+  readonly node: Node
+  /** Of a file; valid until the next one is read. */
+  readonly content: Uint8Array | undefined
+}
+
+/**
+ * @returns one for each slice; undefined where the folder cannot be listed
+ * @throws what saving blobs came to
+ */
 export function saveFolders(
   context: ThreadContext,
   slices: readonly FolderSlice[],
@@ -80,7 +92,7 @@ class SliceSaver {
     for (const name of names) {
       if (count >= SLICE_ENTRIES || this.#bytes >= SLICE_BYTES) break
       count += 1
-      const json = this.#trySave(name)
+      const json = this.#save(name)
       if (json === '') continue
       if (json === undefined) {
         left.push(name)
@@ -105,31 +117,40 @@ class SliceSaver {
   }
 
   /** The node as JSON, '' for what is left out of the backup, undefined for what is left to the walk. */
-  #trySave(name: string): string | undefined {
+  #save(name: string): string | undefined {
     this.#reader.isWarned = false
+    const entry = this.#tryRead(name)
+    if (this.#reader.isWarned || entry === undefined) return undefined
+    if (entry === EXCLUDED) return ''
+    const { node, content } = entry
+    if (content === undefined) return encodeNode(node)
+    // What fails here must end the backup, and not only this file: others may count on the blob by now.
+    const json = encodeNode({ ...node, content: content.length === 0 ? [] : [this.#saveBlob(content)] })
+    this.#files += 1
+    this.#bytes += content.length
+    return json
+  }
+
+  /** Undefined for what the walk is to look at: it also says what is wrong. */
+  #tryRead(name: string): ReadEntry | typeof EXCLUDED | undefined {
     try {
-      const json = this.#save(name)
-      // Evaluated last: reading may have had something to say.
-      return this.#reader.isWarned ? undefined : json
+      return this.#read(name)
     } catch {
       return undefined
     }
   }
 
-  #save(name: string): string | undefined {
+  #read(name: string): ReadEntry | typeof EXCLUDED | undefined {
     const path = joinPath(this.#folder.path, name)
     const stat = this.#reader.select(path, joinPath(this.#folder.absolute, name))
-    if (stat === undefined) return ''
+    if (stat === undefined) return EXCLUDED
     if (stat.kind === 'dir' || stat.size > SMALL_FILE_BYTES) return undefined
     const node = this.#reader.toNode(path, name, stat)
+    // A file that is left to the walk is read there.
     if (this.#reader.isWarned) return undefined
-    if (stat.kind !== 'file') return encodeNode(node)
+    if (stat.kind !== 'file') return { node, content: undefined }
     const content = readSmallFile(this.#context, path, (opened) => this.#reader.source.isSame(stat, opened))
-    if (content === undefined) return undefined
-    const json = encodeNode({ ...node, content: content.length === 0 ? [] : [this.#saveBlob(content)] })
-    this.#files += 1
-    this.#bytes += content.length
-    return json
+    return content === undefined ? undefined : { node, content }
   }
 
   #saveBlob(content: Uint8Array): Id {
