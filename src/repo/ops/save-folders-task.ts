@@ -11,9 +11,10 @@ import { folderReaderOf, type FolderReader, type SourceFolder } from './folder-r
 import { joinPath } from './native-path.ts'
 import { readSmallFile, SMALL_FILE_BYTES } from './save-files-task.ts'
 
-/** What one answer is about at most: nobody waits for long, and large folders are shared by the threads. */
+/** What one slice holds at most: large folders are shared by the threads. */
 export const SLICE_ENTRIES = 256
-const SLICE_BYTES = 4 << 20
+/** After so many bytes nothing more goes into a slice, or into an answer. */
+const ANSWER_BYTES = 4 << 20
 
 export interface FolderSlice extends SourceFolder {
   /** The entries to save, in byte order; all that are in the folder where there are none given. */
@@ -47,7 +48,7 @@ interface ReadEntry {
 }
 
 /**
- * @returns one for each slice; undefined where the folder cannot be listed
+ * @returns one for each slice, undefined where the folder cannot be listed; fewer where these are enough for one answer
  * @throws what saving blobs came to
  */
 export function saveFolders(
@@ -55,16 +56,26 @@ export function saveFolders(
   slices: readonly FolderSlice[],
 ): (SavedSlice | undefined)[] {
   const reader = folderReaderOf(context)
-  return slices.map((slice) => {
-    if (reader === undefined) return undefined
-    let names = slice.names
-    try {
-      names ??= reader.list(slice.path)
-    } catch {
-      return undefined
-    }
-    return names === undefined ? undefined : new SliceSaver(context, reader, slice).save(names)
-  })
+  const saved: (SavedSlice | undefined)[] = []
+  let bytes = 0
+  for (const slice of slices) {
+    // Whoever asks looks at how far behind the store is, between one answer and the next.
+    if (bytes >= ANSWER_BYTES) break
+    const answer = reader && saveSlice(context, reader, slice)
+    saved.push(answer)
+    bytes += answer?.bytes ?? 0
+  }
+  return saved
+}
+
+function saveSlice(context: ThreadContext, reader: FolderReader, slice: FolderSlice): SavedSlice | undefined {
+  let { names } = slice
+  try {
+    names ??= reader.list(slice.path)
+  } catch {
+    return undefined
+  }
+  return names && new SliceSaver(context, reader, slice).save(names)
 }
 
 class SliceSaver {
@@ -90,7 +101,7 @@ class SliceSaver {
     let isFirst = true
     let count = 0
     for (const name of names) {
-      if (count >= SLICE_ENTRIES || this.#bytes >= SLICE_BYTES) break
+      if (count >= SLICE_ENTRIES || this.#bytes >= ANSWER_BYTES) break
       count += 1
       const json = this.#save(name)
       if (json === '') continue
