@@ -83,11 +83,15 @@ function bindCipher(library: Library, algorithm: string): Cipher {
   )
   const written = new Int32Array(1)
   let lastKey = new Uint8Array(0)
+  let hasKey = false
   return {
     begin(key, iv) {
-      const isSameKey = Buffer.compare(key, lastKey) === 0
+      const isSameKey = hasKey && Buffer.compare(key, lastKey) === 0
       if (isSameKey && iv === null) return
+      // Where this fails, nobody knows which key the context has.
+      hasKey = false
       check(isSameKey ? init(context, null, null, null, iv) : init(context, type, null, key, iv))
+      hasKey = true
       if (!isSameKey) lastKey = Uint8Array.from(key)
     },
     update(destination, source) {

@@ -53,6 +53,26 @@ describe.skipIf(!isLinux)('OpenSSL', () => {
     expect(text.equals(expected)).toBe(true)
   })
 
+  it('encrypts a block as node:crypto does, keys in any order', () => {
+    const keys = [randomBytes(16), randomBytes(16)]
+    fc.assert(
+      fc.property(fc.boolean(), bytes(16), (first, block) => {
+        const key = first ? keys[0]! : keys[1]!
+        const expected = createCipheriv('aes-128-ecb', key, null).update(block)
+        const encrypted = direct.aes128Block(key, block)
+        direct.aes128Block(key, randomBytes(16))
+        expect(Buffer.compare(encrypted, expected)).toBe(0)
+        expect(Buffer.compare(nativeCrypto.aes128Block(key, block), expected)).toBe(0)
+      }),
+    )
+    const [key, block] = [keys[0]!, randomBytes(16)]
+    for (const length of [0, 15, 17, 32])
+      expect(() => direct.aes128Block(key, randomBytes(length))).toThrow(RangeError)
+    expect(
+      Buffer.compare(direct.aes128Block(key, block), createCipheriv('aes-128-ecb', key, null).update(block)),
+    ).toBe(0)
+  })
+
   it('authenticates as the plain code does', () => {
     fc.assert(
       fc.property(bytes(32), fc.uint8Array({ maxLength: 3000 }), (key, message) => {

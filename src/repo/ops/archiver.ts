@@ -7,7 +7,7 @@ import { posix } from 'node:path'
 import { AbortedError, LockLostError, ResticError, SourceError, throwIfAborted } from '../../errors.ts'
 import type { Id } from '../format/id.ts'
 import type { Node } from '../format/tree.ts'
-import { Deferred, settle, type Outcome, type Saved } from './archiver-outcome.ts'
+import { Deferred, settle, type Outcome } from './archiver-outcome.ts'
 import type { BackupFilter } from './backup-excludes.ts'
 import type { BackupGroup } from './backup-group.ts'
 import type { BackupSource, SourceStat } from './backup-source.ts'
@@ -75,9 +75,6 @@ export class Archiver {
   readonly #files: FileSaver
   /** What ended the run while the walk was elsewhere. */
   #failure: { readonly error: unknown } | undefined
-  /** New folders in which there may still be something for the walk. */
-  #newFolderCount = 0
-  #onNewFoldersWalked: (() => void) | undefined
 
   constructor(options: ArchiverOptions) {
     this.#options = options
@@ -97,17 +94,36 @@ export class Archiver {
    * @throws SourceError where nothing at all was saved
    */
   async archive(targets: TargetTree, parentTree: Id | undefined): Promise<Id> {
-    const previous = await this.#loadParent('/', parentTree)
+    try {
+      const previous = await this.#loadParent('/', parentTree)
+      const nodes = await this.#walk(targets, previous)
+      if (nodes.length === 0) throw new SourceError('unable to save snapshot: snapshot is empty')
+      const item = emptyItemStatistics()
+      const root = await this.#blobs.saveTree(nodes, item)
+      addItemStatistics(this.statistics, item)
+      return root
+    } catch (error) {
+      // New folders may still be walked: there is nothing left to do it for.
+      this.#fail(error)
+      throw error
+    }
+  }
+
+  /** @returns nodes of the topmost level, with all below them saved */
+  async #walk(targets: TargetTree, previous: PreviousTree): Promise<(Node | Uint8Array)[]> {
+    const { newFolders, saver, unchanged } = this.#options
     const outcomes = await this.#saveLevel('/', targets, previous)
-    await this.#newFoldersWalked()
-    await this.#options.saver?.finish()
-    for (const totals of this.#options.unchanged?.untaken() ?? []) this.#countUnchanged(totals, -1)
-    const nodes = await settle(outcomes)
-    if (nodes.length === 0) throw new SourceError('unable to save snapshot: snapshot is empty')
-    const item = emptyItemStatistics()
-    const root = await this.#blobs.saveTree(nodes, item)
-    addItemStatistics(this.statistics, item)
-    return root
+    await newFolders?.through()
+    if (this.#failure !== undefined) throw this.#failure.error
+    await saver?.finish()
+    for (const totals of unchanged?.untaken() ?? []) this.#countUnchanged(totals, -1)
+    return settle(outcomes)
+  }
+
+  /** Ends the run: whatever else is going on stops at its next entry. */
+  #fail(error: unknown): void {
+    this.#failure ??= { error }
+    this.#options.newFolders?.abandon(error)
   }
 
   /** The entries of one level above or at the targets. */
@@ -209,55 +225,46 @@ export class Archiver {
       return { ...node, subtree }
     }
     const from = { previous, started }
-    if (subtree === undefined && this.#options.newFolders?.isReady === true)
-      return new Deferred(this.#saveNewFolder(path, target, node, from))
-    return this.#walkFolder(path, target, node, from)
+    const { newFolders } = this.#options
+    if (newFolders?.isReady !== true || subtree !== undefined)
+      return this.#walkFolder(path, target, node, from)
+    await newFolders.room()
+    const saving = newFolders.save(
+      { path: target, absolute: this.#options.source.absolute(target) },
+      (slices) =>
+        slices === undefined
+          ? this.#walkFolder(path, target, node, from)
+          : this.#walkLeft(slices, path, target, { node, from }),
+    )
+    return new Deferred(saving.then((finished) => (finished instanceof Deferred ? finished.done : finished)))
   }
 
-  /** Threads save what is easy, the walk the rest. */
+  /** What threads have left of a new folder. */
   // oxlint-disable-next-line max-params -- as #saveEntry
-  async #saveNewFolder(path: string, target: string, node: Node, from: FolderOrigin): Promise<Saved> {
-    this.#newFolderCount += 1
-    let finished: FinishedFolder
-    try {
-      const folder = { path: target, absolute: this.#options.source.absolute(target) }
-      const slices = await this.#options.newFolders?.save(folder)
-      if (slices === undefined) {
-        finished = await this.#walkFolder(path, target, node, from)
-      } else {
-        this.#options.onStartFile(path)
-        const outcomes: Outcome[] = []
-        for (const slice of slices) await this.#takeSlice(slice, path, target, outcomes)
-        finished = await this.#finishFolder(path, node, outcomes, from)
+  async #walkLeft(
+    slices: AsyncIterable<SavedSlice>,
+    path: string,
+    target: string,
+    { node, from }: { readonly node: Node; readonly from: FolderOrigin },
+  ): Promise<FinishedFolder> {
+    const { pacer, signal, onBytes, onStartFile } = this.#options
+    onStartFile(path)
+    const outcomes: Outcome[] = []
+    for await (const slice of slices) {
+      throwIfAborted(signal)
+      if (pacer.isDue) await pacer.pause()
+      countNewFiles(this.statistics, slice)
+      onBytes(slice.bytes)
+      let start = 0
+      for (const [i, end] of slice.ends.entries()) {
+        if (end > start) outcomes.push(slice.encoded.subarray(start, end))
+        start = end
+        const name = slice.left[i]
+        const saved = name === undefined ? undefined : await this.#saveChild(path, target, name, NO_TREE)
+        if (saved !== undefined) outcomes.push(saved)
       }
-    } finally {
-      this.#newFolderCount -= 1
-      if (this.#newFolderCount === 0) this.#onNewFoldersWalked?.()
     }
-    return finished instanceof Deferred ? finished.done : finished
-  }
-
-  // oxlint-disable-next-line max-params -- as #saveEntry
-  async #takeSlice(slice: SavedSlice, path: string, target: string, outcomes: Outcome[]): Promise<void> {
-    countNewFiles(this.statistics, slice)
-    this.#options.onBytes(slice.bytes)
-    let start = 0
-    for (const [i, end] of slice.ends.entries()) {
-      if (end > start) outcomes.push(slice.encoded.subarray(start, end))
-      start = end
-      const name = slice.left[i]
-      const saved = name === undefined ? undefined : await this.#saveChild(path, target, name, NO_TREE)
-      if (saved !== undefined) outcomes.push(saved)
-    }
-  }
-
-  /** Resolves when nobody will find more to save. @throws what ended the run */
-  async #newFoldersWalked(): Promise<void> {
-    if (this.#newFolderCount > 0)
-      await new Promise<void>((resolve) => {
-        this.#onNewFoldersWalked = resolve
-      })
-    if (this.#failure !== undefined) throw this.#failure.error
+    return this.#finishFolder(path, node, outcomes, from)
   }
 
   // oxlint-disable-next-line max-params -- as #saveEntry
@@ -378,7 +385,7 @@ export class Archiver {
 
   #leaveOut(item: string, error: unknown): undefined {
     if (!isItemFailure(error)) {
-      this.#failure ??= { error }
+      this.#fail(error)
       throw error
     }
     // Gone since its folder was listed: no more than if it had gone a moment before.

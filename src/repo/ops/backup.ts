@@ -153,6 +153,8 @@ class BackupRun {
   #bytesDone = 0
   #bytesStored = 0
   #currentFile = ''
+  /** What filters have said: the scan says it as well as the walk, and that again when it is back from another folder. */
+  readonly #warnings = new Set<string>()
   #totals: ScanTotals | undefined
   #scanFinished = false
 
@@ -327,6 +329,8 @@ class BackupRun {
 
   #createFilter(targets: readonly string[]): ReturnType<typeof createBackupFilter> {
     return createBackupFilter(this.#source, this.#absolutePaths(targets), this.#excludes(), (message) => {
+      if (this.#warnings.has(message)) return
+      this.#warnings.add(message)
       this.#group.leader.repository.settings.onNotice?.({ kind: 'warning', message })
     })
   }

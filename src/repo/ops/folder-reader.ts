@@ -23,10 +23,14 @@ const readers = new WeakMap<ThreadContext, FolderReader>()
 
 /** Thread task: to be called once for each thread before others that read folders. */
 export function prepareFolders(context: ThreadContext, rules: FolderRules): void {
-  readers.set(context, new FolderReader(rules))
+  try {
+    readers.set(context, new FolderReader(rules))
+  } catch {
+    // A target has gone since the walk began. The walk says so when it gets there; folders are left to it until then.
+  }
 }
 
-/** Undefined where `prepareFolders` was not called. */
+/** Undefined where `prepareFolders` was not called, or came to nothing. */
 export function folderReaderOf(context: ThreadContext): FolderReader | undefined {
   return readers.get(context)
 }

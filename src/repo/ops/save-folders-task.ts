@@ -4,15 +4,17 @@
  */
 import type { Id } from '../format/id.ts'
 import { encodeNode } from '../format/node-encoding.ts'
+import type { Node } from '../format/tree.ts'
 import { Utf8Buffer } from '../format/utf8-buffer.ts'
 import type { ThreadContext } from '../thread-context.ts'
 import { folderReaderOf, type FolderReader, type SourceFolder } from './folder-reader.ts'
 import { joinPath } from './native-path.ts'
 import { readSmallFile, SMALL_FILE_BYTES } from './save-files-task.ts'
 
-/** What one answer is about at most: nobody waits for long, and large folders are shared by the threads. */
+/** What one slice holds at most: large folders are shared by the threads. */
 export const SLICE_ENTRIES = 256
-const SLICE_BYTES = 4 << 20
+/** After so many bytes nothing more goes into a slice, or into an answer. */
+const ANSWER_BYTES = 4 << 20
 
 export interface FolderSlice extends SourceFolder {
   /** The entries to save, in byte order; all that are in the folder where there are none given. */
@@ -37,22 +39,43 @@ export interface SavedSlice {
   readonly dataSizeInRepo: number
 }
 
-/** @returns one for each slice; undefined where the folder cannot be listed */
+const EXCLUDED = Symbol('excluded')
+
+interface ReadEntry {
+  readonly node: Node
+  /** Of a file; valid until the next one is read. */
+  readonly content: Uint8Array | undefined
+}
+
+/**
+ * @returns one for each slice, undefined where the folder cannot be listed; fewer where these are enough for one answer
+ * @throws what saving blobs came to
+ */
 export function saveFolders(
   context: ThreadContext,
   slices: readonly FolderSlice[],
 ): (SavedSlice | undefined)[] {
   const reader = folderReaderOf(context)
-  return slices.map((slice) => {
-    if (reader === undefined) return undefined
-    let names = slice.names
-    try {
-      names ??= reader.list(slice.path)
-    } catch {
-      return undefined
-    }
-    return names === undefined ? undefined : new SliceSaver(context, reader, slice).save(names)
-  })
+  const saved: (SavedSlice | undefined)[] = []
+  let bytes = 0
+  for (const slice of slices) {
+    // Whoever asks looks at how far behind the store is, between one answer and the next.
+    if (bytes >= ANSWER_BYTES) break
+    const answer = reader && saveSlice(context, reader, slice)
+    saved.push(answer)
+    bytes += answer?.bytes ?? 0
+  }
+  return saved
+}
+
+function saveSlice(context: ThreadContext, reader: FolderReader, slice: FolderSlice): SavedSlice | undefined {
+  let { names } = slice
+  try {
+    names ??= reader.list(slice.path)
+  } catch {
+    return undefined
+  }
+  return names && new SliceSaver(context, reader, slice).save(names)
 }
 
 class SliceSaver {
@@ -78,9 +101,9 @@ class SliceSaver {
     let isFirst = true
     let count = 0
     for (const name of names) {
-      if (count >= SLICE_ENTRIES || this.#bytes >= SLICE_BYTES) break
+      if (count >= SLICE_ENTRIES || this.#bytes >= ANSWER_BYTES) break
       count += 1
-      const json = this.#trySave(name)
+      const json = this.#save(name)
       if (json === '') continue
       if (json === undefined) {
         left.push(name)
@@ -105,31 +128,40 @@ class SliceSaver {
   }
 
   /** The node as JSON, '' for what is left out of the backup, undefined for what is left to the walk. */
-  #trySave(name: string): string | undefined {
+  #save(name: string): string | undefined {
     this.#reader.isWarned = false
+    const entry = this.#tryRead(name)
+    if (this.#reader.isWarned || entry === undefined) return undefined
+    if (entry === EXCLUDED) return ''
+    const { node, content } = entry
+    if (content === undefined) return encodeNode(node)
+    // What fails here must end the backup, and not only this file: others may count on the blob by now.
+    const json = encodeNode({ ...node, content: content.length === 0 ? [] : [this.#saveBlob(content)] })
+    this.#files += 1
+    this.#bytes += content.length
+    return json
+  }
+
+  /** Undefined for what the walk is to look at: it also says what is wrong. */
+  #tryRead(name: string): ReadEntry | typeof EXCLUDED | undefined {
     try {
-      const json = this.#save(name)
-      // Evaluated last: reading may have had something to say.
-      return this.#reader.isWarned ? undefined : json
+      return this.#read(name)
     } catch {
       return undefined
     }
   }
 
-  #save(name: string): string | undefined {
+  #read(name: string): ReadEntry | typeof EXCLUDED | undefined {
     const path = joinPath(this.#folder.path, name)
     const stat = this.#reader.select(path, joinPath(this.#folder.absolute, name))
-    if (stat === undefined) return ''
+    if (stat === undefined) return EXCLUDED
     if (stat.kind === 'dir' || stat.size > SMALL_FILE_BYTES) return undefined
     const node = this.#reader.toNode(path, name, stat)
+    // A file that is left to the walk is read there.
     if (this.#reader.isWarned) return undefined
-    if (stat.kind !== 'file') return encodeNode(node)
+    if (stat.kind !== 'file') return { node, content: undefined }
     const content = readSmallFile(this.#context, path, (opened) => this.#reader.source.isSame(stat, opened))
-    if (content === undefined) return undefined
-    const json = encodeNode({ ...node, content: content.length === 0 ? [] : [this.#saveBlob(content)] })
-    this.#files += 1
-    this.#bytes += content.length
-    return json
+    return content === undefined ? undefined : { node, content }
   }
 
   #saveBlob(content: Uint8Array): Id {
