@@ -351,11 +351,11 @@ export class Archiver {
 
   #toNode(target: string, name: string, stat: SourceStat, ignoreXattrListError: boolean): Node {
     const { source, withAtime, onError } = this.#options
-    const node = source.toNode(target, name, stat, {
+    return source.toNode(target, name, stat, {
+      withAtime,
       ignoreXattrListError,
       onWarning: (error) => onError({ item: source.absolute(target), during: 'archival', error }),
     })
-    return withAtime ? node : { ...node, atime: node.mtime }
   }
 
   #track(path: string, node: Node, from: ItemOrigin & { readonly previous: Node | undefined }): void {

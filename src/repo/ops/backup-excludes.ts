@@ -21,6 +21,8 @@ export interface ExcludeOptions {
 
 /** Both take absolute paths; false keeps the entry out. */
 export interface BackupFilter {
+  /** Nothing is kept out: it need not be asked, nor paths be made for it. */
+  readonly selectsAll: boolean
   selectByName(path: string): boolean
   select(path: string, stat: SourceStat): boolean
 }
@@ -51,6 +53,7 @@ export function createBackupFilter(
   const isInFolder = (path: string): boolean =>
     excludeFolders.some((folder) => path === folder || path.startsWith(`${folder}/`))
   return {
+    selectsAll: !hasPatterns && rejects.length === 0,
     selectByName: hasPatterns ? (path) => !isInFolder(path) && !excluded(path).excluded : () => true,
     select: (path, stat) => !rejects.some((reject) => reject(path, stat)),
   }

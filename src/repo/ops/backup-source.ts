@@ -1,6 +1,7 @@
 /** Where a backup's files come from: the file system, or one stream under a made-up name (`--stdin`). */
 import { posix } from 'node:path'
 import { SourceError } from '../../errors.ts'
+import type { Id } from '../format/id.ts'
 import type { Time } from '../format/time.ts'
 import type { Node } from '../format/tree.ts'
 
@@ -50,6 +51,12 @@ export interface ToNodeOptions {
   /** Folders above a target may refuse to list their xattrs: no reason to complain. */
   readonly ignoreXattrListError: boolean
   readonly onWarning: (error: Error) => void
+  /** Whether its access time is kept: by default; otherwise it is that of the last change. */
+  readonly withAtime?: boolean | undefined
+  /** What of the node is known already. */
+  readonly content?: readonly Id[] | undefined
+  /** The entry as an open file. */
+  readonly fd?: number | undefined
 }
 
 export interface StreamSourceOptions {

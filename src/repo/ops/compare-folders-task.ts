@@ -7,8 +7,7 @@ import type { PackedBlob } from '../format/pack-header.ts'
 import { encodeTree, parseTree, type Node } from '../format/tree.ts'
 import type { ThreadContext } from '../thread-context.ts'
 import type { SourceStat } from './backup-source.ts'
-import { folderReaderOf, type FolderReader, type SourceFolder } from './folder-reader.ts'
-import { joinPath } from './native-path.ts'
+import { folderReaderOf, type FolderEntries, type FolderReader, type SourceFolder } from './folder-reader.ts'
 
 export interface CompareFoldersInput {
   readonly folders: readonly SourceFolder[]
@@ -82,7 +81,7 @@ class FolderComparer {
   #isUnchanged(folder: SourceFolder, previous: readonly Node[], bytes: Uint8Array): boolean {
     this.#reader.isWarned = false
     try {
-      const nodes = this.#look(folder, previous)
+      const nodes = this.#reader.with(folder, (entries) => this.#look(entries, previous))
       return nodes !== undefined && !this.#reader.isWarned && Buffer.compare(encodeTree(nodes), bytes) === 0
     } catch {
       return false
@@ -90,17 +89,16 @@ class FolderComparer {
   }
 
   /** The folder's nodes, with the content and trees they had; undefined as soon as one is seen to differ. */
-  #look({ path, absolute }: SourceFolder, previous: readonly Node[]): Node[] | undefined {
-    const names = this.#reader.list(path)
+  #look(entries: FolderEntries, previous: readonly Node[]): Node[] | undefined {
+    const names = entries.list()
     if (names === undefined) return undefined
     const nodes: Node[] = []
     for (const name of names) {
-      const entry = joinPath(path, name)
-      const stat = this.#reader.select(entry, joinPath(absolute, name))
+      const stat = entries.select(name)
       if (stat === undefined) continue
       const before = previous[nodes.length]
       if (before === undefined || !this.#isAlike(before, name, stat)) return undefined
-      nodes.push(this.#toNode(entry, before, stat))
+      nodes.push(toNode(entries, before, stat))
     }
     return nodes
   }
@@ -113,10 +111,11 @@ class FolderComparer {
     if (stat.kind !== 'file') return true
     return before.size === stat.size && (before.content ?? []).every((id) => this.#context.isStored(id))
   }
+}
 
-  #toNode(path: string, { name, content, subtree }: Node, stat: SourceStat): Node {
-    const node = this.#reader.toNode(path, name, stat)
-    if (node.type === 'file') return { ...node, content }
-    return node.type === 'dir' ? { ...node, subtree } : node
-  }
+/** The node as it is now, with the content or tree it had. */
+function toNode(entries: FolderEntries, { name, content, subtree }: Node, stat: SourceStat): Node {
+  const node = entries.toNode(name, stat, undefined, content ?? undefined)
+  if (node.type === 'file' && content === null) return { ...node, content }
+  return node.type === 'dir' ? { ...node, subtree } : node
 }

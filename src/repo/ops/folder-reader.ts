@@ -1,9 +1,14 @@
 /** How threads look at folders of a backup's source: with the excludes and settings of the walk, but never a word said. */
+import { closeSync, existsSync } from 'node:fs'
+import type { Id } from '../format/id.ts'
 import type { Node } from '../format/tree.ts'
 import type { ThreadContext } from '../thread-context.ts'
 import { createBackupFilter, type BackupFilter, type ExcludeOptions } from './backup-excludes.ts'
 import type { SourceStat } from './backup-source.ts'
-import { LocalSource } from './local-source.ts'
+import { loadLibc, type Libc } from './libc.ts'
+import { LocalSource, type OpenedFolder } from './local-source.ts'
+import { joinPath, nativePath } from './native-path.ts'
+import { openQuietly } from './quiet-open.ts'
 
 export interface FolderRules extends ExcludeOptions {
   /** Absolute, for `oneFileSystem`. */
@@ -39,35 +44,108 @@ export class FolderReader {
   /** Something was to be said: who can say it has to look again. */
   isWarned = false
   readonly source: LocalSource = new LocalSource()
-  readonly #withAtime: boolean
-  readonly #filter: BackupFilter
+  readonly withAtime: boolean
+  readonly filter: BackupFilter
+  /** With it, folders are opened and what is in them is found by name; without, each entry by its path. */
+  readonly libc: Libc | undefined
 
   constructor(rules: FolderRules) {
-    this.#withAtime = rules.withAtime
-    this.#filter = createBackupFilter(this.source, rules.targets, rules, () => (this.isWarned = true))
+    this.withAtime = rules.withAtime
+    this.filter = createBackupFilter(this.source, rules.targets, rules, () => (this.isWarned = true))
+    // Names in an open folder are listed through this one.
+    this.libc = existsSync(OPEN_FILES) ? loadLibc() : undefined
   }
 
-  /** Names in a folder by byte order, each once; undefined where it is none any more. @throws what the system says */
-  list(path: string): string[] | undefined {
-    const names = this.source.listNames(path)
-    // Listing follows symlinks.
-    if (this.source.lstat(path).kind !== 'dir') return undefined
+  /**
+   * Does something with a folder while it is open.
+   * @returns what `work` does; undefined where there is no such folder any more
+   */
+  with<Result>(folder: SourceFolder, work: (open: FolderEntries) => Result): Result | undefined {
+    if (this.libc === undefined) return work(new FolderEntries(this, folder, undefined))
+    const fd = this.libc.openFolder(folder.path)
+    if (fd < 0) return undefined
+    try {
+      return work(new FolderEntries(this, folder, { fd, path: folder.path }))
+    } finally {
+      this.libc.close(fd)
+    }
+  }
+}
+
+/** Where Linux shows what a process has open. */
+const OPEN_FILES = '/proc/self/fd'
+
+/** What is in a folder. */
+export class FolderEntries {
+  readonly #reader: FolderReader
+  readonly #folder: SourceFolder
+  readonly #opened: OpenedFolder | undefined
+  readonly #warn = (): void => {
+    this.#reader.isWarned = true
+  }
+
+  constructor(reader: FolderReader, folder: SourceFolder, opened: OpenedFolder | undefined) {
+    this.#reader = reader
+    this.#folder = folder
+    this.#opened = opened
+  }
+
+  /** Names by byte order, each once; undefined where the folder is none any more. @throws what the system says */
+  list(): string[] | undefined {
+    const { source } = this.#reader
+    const { path } = this.#folder
+    const names = source.listNames(this.#opened === undefined ? path : `${OPEN_FILES}/${this.#opened.fd}`)
+    // Listing by path follows symlinks.
+    if (this.#opened === undefined && source.lstat(path).kind !== 'dir') return undefined
     return names.filter((name, i) => i === 0 || name !== names[i - 1])
   }
 
-  /** Undefined for what is left out of the backup. */
-  select(path: string, absolute: string): SourceStat | undefined {
-    if (!this.#filter.selectByName(absolute)) return undefined
-    const stat = this.source.lstat(path)
-    return this.#filter.select(absolute, stat) && stat.kind !== 'socket' ? stat : undefined
+  /** Undefined for what is left out of the backup. @throws what the system says */
+  select(name: string): SourceStat | undefined {
+    const { filter } = this.#reader
+    const absolute = filter.selectsAll ? '' : joinPath(this.#folder.absolute, name)
+    if (!filter.selectsAll && !filter.selectByName(absolute)) return undefined
+    const stat = this.#lstat(name)
+    if (stat.kind === 'socket') return undefined
+    return filter.selectsAll || filter.select(absolute, stat) ? stat : undefined
   }
 
-  /** The entry's node, without content. */
-  toNode(path: string, name: string, stat: SourceStat): Node {
-    const node = this.source.toNode(path, name, stat, {
+  /**
+   * Does something with a file while it is open.
+   * @returns what `work` does; undefined where it is not what was seen any more, or cannot be opened
+   */
+  withFile<Result>(name: string, seen: SourceStat, work: (fd: number) => Result): Result | undefined {
+    const { libc, source } = this.#reader
+    const isByName = libc !== undefined && this.#opened !== undefined
+    const fd = isByName ? libc.openIn(this.#opened.fd, name) : openQuietly(nativePath(this.#pathOf(name)))
+    if (fd < 0) return undefined
+    try {
+      return source.isSame(seen, fd) ? work(fd) : undefined
+    } finally {
+      // Node keeps account of what it opened.
+      if (isByName) libc.close(fd)
+      else closeSync(fd)
+    }
+  }
+
+  /** The entry's node. @param fd the entry as an open file */
+  // oxlint-disable-next-line max-params -- called for every entry
+  toNode(name: string, stat: SourceStat, fd?: number, content?: readonly Id[]): Node {
+    return this.#reader.source.toNode(this.#pathOf(name), name, stat, {
+      withAtime: this.#reader.withAtime,
       ignoreXattrListError: false,
-      onWarning: () => (this.isWarned = true),
+      onWarning: this.#warn,
+      fd,
+      content,
     })
-    return this.#withAtime ? node : { ...node, atime: node.mtime }
+  }
+
+  #lstat(name: string): SourceStat {
+    const { source } = this.#reader
+    return this.#opened === undefined ? source.lstat(this.#pathOf(name)) : source.lstatIn(this.#opened, name)
+  }
+
+  #pathOf(name: string): string {
+    return joinPath(this.#folder.path, name)
   }
 }

@@ -3,7 +3,7 @@
  * Loaded at first need through koffi; where that fails (another system, no prebuilt binary) callers degrade.
  * All paths are raw bytes.
  */
-import { fstatSync } from 'node:fs'
+import { constants, fstatSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { decodeRawName, encodeRawName, isWellFormedName } from '../format/raw-name.ts'
 import { fileStatOf, type FileStat, type FileTime } from './file-stat.ts'
@@ -34,6 +34,14 @@ export interface Libc {
   lstat(path: string): FileStat | undefined
   /** As `lstat`, of an open file. */
   fstat(fd: number): FileStat | undefined
+  /** As `lstat`, of a name in an open folder, to which the system need not find the way each time. */
+  lstatIn(folder: number, name: string): FileStat | undefined
+  /** Whether an open file is what was seen; undefined as `lstat`. */
+  isSame(fd: number, seen: FileStat): boolean | undefined
+  /** Opens a folder for `lstatIn` and `openIn`, and a file in it to be read; -1 where that fails. To be closed by `close`. */
+  openFolder(path: string): number
+  openIn(folder: number, name: string): number
+  close(fd: number): void
   /** Names of the extended attributes, in the order the system lists them. */
   listXattrs(entry: Entry): string[]
   getXattr(entry: Entry, name: string): Uint8Array
@@ -48,12 +56,16 @@ export interface Libc {
   groupId(name: string): number | undefined
 }
 
+const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants
+const O_NOATIME = 0o1000000
+const O_CLOEXEC = 0o2000000
 const AT_FDCWD = -100
 const AT_SYMLINK_NOFOLLOW = 0x100
 const AT_NO_AUTOMOUNT = 0x800
 const AT_EMPTY_PATH = 0x1000
 const STATX_BASIC_STATS = 0x7ff
 const STATX_BYTES = 256
+const EPERM = 1
 const ERANGE = 34
 const LIST_BYTES = 4096
 const VALUE_BYTES = 4096
@@ -126,6 +138,8 @@ class LinuxLibc implements Libc {
   readonly #removexattr: ForEntry
   readonly #mknod: NativeFunction
   readonly #utimensat: NativeFunction
+  readonly #openat: NativeFunction
+  readonly #close: NativeFunction
   readonly #getpwuid: NativeFunction
   readonly #getgrgid: NativeFunction
   readonly #getpwnam: NativeFunction
@@ -173,6 +187,8 @@ class LinuxLibc implements Libc {
     this.#removexattr = forEntry('int', 'removexattr', 'const void *name')
     this.#mknod = func('int mknod(const void *path, uint32_t mode, uint64_t device)')
     this.#utimensat = func('int utimensat(int folder, const void *path, const void *times, int flags)')
+    this.#openat = func('int openat(int folder, const void *path, int flags)')
+    this.#close = func('int close(int file)')
     this.#getpwuid = func(
       `int getpwuid_r(uint32_t id, _Inout_ ${type} *entry, void *buffer, size_t size, void *found)`,
     )
@@ -196,17 +212,54 @@ class LinuxLibc implements Libc {
     return this.#readStat(fd, '', AT_EMPTY_PATH)
   }
 
+  lstatIn(folder: number, name: string): FileStat | undefined {
+    return this.#readStat(folder, pathArgument(name), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT)
+  }
+
+  isSame(fd: number, seen: FileStat): boolean | undefined {
+    const stat = this.#stat
+    if (!this.#askStat(fd, '', AT_EMPTY_PATH)) return undefined
+    return (
+      stat.getBigUint64(32, true) === seen.inode &&
+      sizeAt(stat) === seen.size &&
+      stat.getUint16(28, true) === seen.mode &&
+      deviceNumber(stat.getUint32(136, true), stat.getUint32(140, true)) === seen.deviceId &&
+      isTimeAt(stat, 112, seen.mtime) &&
+      isTimeAt(stat, 96, seen.ctime)
+    )
+  }
+
+  openFolder(path: string): number {
+    return this.#openat(AT_FDCWD, pathArgument(path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+  }
+
+  openIn(folder: number, name: string): number {
+    const flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC
+    const path = pathArgument(name)
+    const fd = this.#openat(folder, path, flags | O_NOATIME)
+    // Only its owner may look at a file without showing it.
+    return fd < 0 && this.#koffi.errno() === EPERM ? this.#openat(folder, path, flags) : fd
+  }
+
+  close(fd: number): void {
+    this.#close(fd)
+  }
+
+  /** Asks for what `#stat` then holds. A file system that does not know all of it is left to Node. */
+  #askStat(folder: number, path: string | Buffer, flags: number): boolean {
+    const status = this.#statx?.(folder, path, flags, STATX_BASIC_STATS, this.#statBytes)
+    return status === 0 && (this.#stat.getUint32(0, true) & STATX_BASIC_STATS) === STATX_BASIC_STATS
+  }
+
   #readStat(folder: number, path: string | Buffer, flags: number): FileStat | undefined {
     const stat = this.#stat
-    const status = this.#statx?.(folder, path, flags, STATX_BASIC_STATS, this.#statBytes)
-    // A file system that does not know all of it is left to Node.
-    if (status !== 0 || (stat.getUint32(0, true) & STATX_BASIC_STATS) !== STATX_BASIC_STATS) return undefined
+    if (!this.#askStat(folder, path, flags)) return undefined
     return {
       mode: stat.getUint16(28, true),
       uid: stat.getUint32(20, true),
       gid: stat.getUint32(24, true),
       links: stat.getUint32(16, true),
-      size: stat.getUint32(44, true) * 2 ** 32 + stat.getUint32(40, true),
+      size: sizeAt(stat),
       inode: stat.getBigUint64(32, true),
       deviceId: deviceNumber(stat.getUint32(136, true), stat.getUint32(140, true)),
       device: deviceNumber(stat.getUint32(128, true), stat.getUint32(132, true)),
@@ -340,6 +393,18 @@ function cString(text: string): Buffer {
   terminated.set(bytes)
   terminated[bytes.length] = 0
   return terminated
+}
+
+function sizeAt(stat: DataView): number {
+  return stat.getUint32(44, true) * 2 ** 32 + stat.getUint32(40, true)
+}
+
+function isTimeAt(stat: DataView, offset: number, { seconds, nanoseconds }: FileTime): boolean {
+  return (
+    stat.getUint32(offset, true) === seconds >>> 0 &&
+    stat.getInt32(offset + 4, true) === Math.floor(seconds / 2 ** 32) &&
+    stat.getUint32(offset + 8, true) === nanoseconds
+  )
 }
 
 /** A `struct statx_timestamp`. */

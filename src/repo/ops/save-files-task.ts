@@ -3,7 +3,7 @@ import { closeSync, readSync } from 'node:fs'
 import { MIN_CHUNK_SIZE } from '../../chunker/chunker.ts'
 import { idToBytes, type Id } from '../format/id.ts'
 import type { ThreadContext } from '../thread-context.ts'
-import { FINGERPRINT_LENGTH, fingerprintOf, type FileStat } from './file-stat.ts'
+import { FINGERPRINT_LENGTH, fingerprintOf } from './file-stat.ts'
 import { statOfOpen } from './libc.ts'
 import { nativePath } from './native-path.ts'
 import { openQuietly } from './quiet-open.ts'
@@ -41,9 +41,7 @@ export function saveFiles(context: ThreadContext, input: SaveFilesInput): SaveFi
     try {
       const start = i * FINGERPRINT_LENGTH
       const seen = input.fingerprints.subarray(start, start + FINGERPRINT_LENGTH)
-      const content = readSmallFile(context, path, (stat) =>
-        fingerprintOf(stat).every((number, place) => BigInt.asUintN(64, number) === seen[place]),
-      )
+      const content = readSmallFile(context, path, seen)
       if (content === undefined) {
         added[i] = CHANGED
       } else if (content.length > 0) {
@@ -102,33 +100,33 @@ export function finishPacks(context: ThreadContext, _input: undefined): void {
   context.finishPacks()
 }
 
-/**
- * The whole content of a file of at most `SMALL_FILE_BYTES`, valid until the next one; undefined where it is not what was
- * seen, which `isSeen` tells, or changes meanwhile.
- * @throws what the system says
- */
-export function readSmallFile(
-  context: ThreadContext,
-  path: string,
-  isSeen: (stat: FileStat) => boolean,
-): Uint8Array | undefined {
+/** As `readOpenFile` of what is at `path`; undefined as well where it is not what was seen. */
+function readSmallFile(context: ThreadContext, path: string, seen: BigUint64Array): Uint8Array | undefined {
   const fd = openQuietly(nativePath(path))
   try {
     const stat = statOfOpen(fd)
-    if (!isSeen(stat)) return undefined
-    const { size } = stat
-    const buffer = context.scratch(SMALL_FILE_BYTES + 1)
-    // One byte more than there should be: a read that does not fill it has met the end.
-    let filled = readSync(fd, buffer, 0, size + 1, null)
-    while (filled < size) {
-      const length = readSync(fd, buffer, filled, size + 1 - filled, null)
-      if (length === 0) return undefined
-      filled += length
-    }
-    return filled === size ? buffer.subarray(0, size) : undefined
+    const isSeen = fingerprintOf(stat).every((number, place) => BigInt.asUintN(64, number) === seen[place])
+    return isSeen ? readOpenFile(context, fd, stat.size) : undefined
   } finally {
     closeSync(fd)
   }
+}
+
+/**
+ * The whole content of a file of at most `SMALL_FILE_BYTES`, valid until the next one; undefined where it is not of that
+ * size any more.
+ * @throws what the system says
+ */
+export function readOpenFile(context: ThreadContext, fd: number, size: number): Uint8Array | undefined {
+  const buffer = context.scratch(SMALL_FILE_BYTES + 1)
+  // One byte more than there should be: a read that does not fill it has met the end.
+  let filled = readSync(fd, buffer, 0, size + 1, null)
+  while (filled < size) {
+    const length = readSync(fd, buffer, filled, size + 1 - filled, null)
+    if (length === 0) return undefined
+    filled += length
+  }
+  return filled === size ? buffer.subarray(0, size) : undefined
 }
 
 function readFrom(fd: number, buffer: Uint8Array, offset: number): number {

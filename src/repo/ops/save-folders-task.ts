@@ -7,9 +7,8 @@ import { encodeNode } from '../format/node-encoding.ts'
 import type { Node } from '../format/tree.ts'
 import { Utf8Buffer } from '../format/utf8-buffer.ts'
 import type { ThreadContext } from '../thread-context.ts'
-import { folderReaderOf, type FolderReader, type SourceFolder } from './folder-reader.ts'
-import { joinPath } from './native-path.ts'
-import { readSmallFile, SMALL_FILE_BYTES } from './save-files-task.ts'
+import { folderReaderOf, type FolderEntries, type FolderReader, type SourceFolder } from './folder-reader.ts'
+import { readOpenFile, SMALL_FILE_BYTES } from './save-files-task.ts'
 
 /** What one slice holds at most: large folders are shared by the threads. */
 export const SLICE_ENTRIES = 256
@@ -45,6 +44,8 @@ interface ReadEntry {
   readonly node: Node
   /** Of a file; valid until the next one is read. */
   readonly content: Uint8Array | undefined
+  /** The node's, to be filled. */
+  readonly ids: Id[]
 }
 
 /**
@@ -69,29 +70,34 @@ export function saveFolders(
 }
 
 function saveSlice(context: ThreadContext, reader: FolderReader, slice: FolderSlice): SavedSlice | undefined {
-  let { names } = slice
+  return reader.with(slice, (entries) => {
+    const names = slice.names ?? tryList(entries)
+    return names && new SliceSaver(context, reader, entries).save(names)
+  })
+}
+
+function tryList(entries: FolderEntries): readonly string[] | undefined {
   try {
-    names ??= reader.list(slice.path)
+    return entries.list()
   } catch {
     return undefined
   }
-  return names && new SliceSaver(context, reader, slice).save(names)
 }
 
 class SliceSaver {
   readonly #context: ThreadContext
   readonly #reader: FolderReader
-  readonly #folder: SourceFolder
+  readonly #entries: FolderEntries
   #files = 0
   #bytes = 0
   #dataBlobs = 0
   #dataSize = 0
   #dataSizeInRepo = 0
 
-  constructor(context: ThreadContext, reader: FolderReader, folder: SourceFolder) {
+  constructor(context: ThreadContext, reader: FolderReader, entries: FolderEntries) {
     this.#context = context
     this.#reader = reader
-    this.#folder = folder
+    this.#entries = entries
   }
 
   save(names: readonly string[]): SavedSlice {
@@ -133,13 +139,14 @@ class SliceSaver {
     const entry = this.#tryRead(name)
     if (this.#reader.isWarned || entry === undefined) return undefined
     if (entry === EXCLUDED) return ''
-    const { node, content } = entry
-    if (content === undefined) return encodeNode(node)
-    // What fails here must end the backup, and not only this file: others may count on the blob by now.
-    const json = encodeNode({ ...node, content: content.length === 0 ? [] : [this.#saveBlob(content)] })
-    this.#files += 1
-    this.#bytes += content.length
-    return json
+    const { node, content, ids } = entry
+    if (content !== undefined) {
+      // What fails here must end the backup, and not only this file: others may count on the blob by now.
+      if (content.length > 0) ids.push(this.#saveBlob(content))
+      this.#files += 1
+      this.#bytes += content.length
+    }
+    return encodeNode(node)
   }
 
   /** Undefined for what the walk is to look at: it also says what is wrong. */
@@ -152,16 +159,17 @@ class SliceSaver {
   }
 
   #read(name: string): ReadEntry | typeof EXCLUDED | undefined {
-    const path = joinPath(this.#folder.path, name)
-    const stat = this.#reader.select(path, joinPath(this.#folder.absolute, name))
+    const stat = this.#entries.select(name)
     if (stat === undefined) return EXCLUDED
     if (stat.kind === 'dir' || stat.size > SMALL_FILE_BYTES) return undefined
-    const node = this.#reader.toNode(path, name, stat)
-    // A file that is left to the walk is read there.
-    if (this.#reader.isWarned) return undefined
-    if (stat.kind !== 'file') return { node, content: undefined }
-    const content = readSmallFile(this.#context, path, (opened) => this.#reader.source.isSame(stat, opened))
-    return content === undefined ? undefined : { node, content }
+    if (stat.kind !== 'file') return { node: this.#entries.toNode(name, stat), content: undefined, ids: [] }
+    return this.#entries.withFile(name, stat, (fd) => {
+      const ids: Id[] = []
+      const node = this.#entries.toNode(name, stat, fd, ids)
+      // A file that is left to the walk is read there.
+      const content = this.#reader.isWarned ? undefined : readOpenFile(this.#context, fd, stat.size)
+      return content === undefined ? undefined : { node, content, ids }
+    })
   }
 
   #saveBlob(content: Uint8Array): Id {
