@@ -2,7 +2,10 @@
 import type { Backend } from '../backend/backend.ts'
 import { CorruptDataError, ResticError, throwIfAborted } from '../errors.ts'
 import type { BlobIndex } from './blob-index.ts'
+import type { Codec } from './codec.ts'
 import type { Id } from './format/id.ts'
+import { decodeIndexFile } from './index-decoding.ts'
+import { PackColumns } from './pack-columns.ts'
 import { forEachParallel } from './parallel.ts'
 import { listFiles } from './unpacked.ts'
 
@@ -18,10 +21,11 @@ export interface LoadIndexOptions {
 /** What loading needs of a repository. */
 export interface IndexSource {
   readonly backend: Backend
-  loadUnpacked(type: 'index', id: Id, signal?: AbortSignal): Promise<Uint8Array>
+  readonly codec: Codec
+  loadRaw(type: 'index', id: Id, signal?: AbortSignal): Promise<Uint8Array>
 }
 
-/** @throws CorruptDataError for an unusable index file unless `onError` takes it */
+/** Each index file counts whole or not at all. @throws CorruptDataError for an unusable index file unless `onError` takes it */
 export async function loadIndexFiles(
   source: IndexSource,
   index: BlobIndex,
@@ -30,25 +34,28 @@ export async function loadIndexFiles(
   const { signal } = options
   const ids: Id[] = []
   for await (const { id } of listFiles(source.backend, 'index', signal)) ids.push(id)
+  const columns = new PackColumns()
   let done = 0
   options.onProgress?.(0, ids.length)
   await forEachParallel(ids, source.backend.connections, async (id) => {
     throwIfAborted(signal)
-    await loadOne(source, index, id, options)
+    await loadOne(source, { index, columns }, id, options)
     done += 1
     options.onProgress?.(done, ids.length)
   })
 }
 
+// oxlint-disable-next-line max-params -- which file of what goes where
 async function loadOne(
   source: IndexSource,
-  index: BlobIndex,
+  { index, columns }: { readonly index: BlobIndex; readonly columns: PackColumns },
   id: Id,
   options: LoadIndexOptions,
 ): Promise<void> {
   try {
-    const { repeated, conflicting } = index.addIndexFile(
-      await source.loadUnpacked('index', id, options.signal),
+    const sealed = await source.loadRaw('index', id, options.signal)
+    const { repeated, conflicting } = index.addColumns(
+      decodeIndexFile(source.codec, sealed, `index ${id}`, columns),
     )
     for (const pack of repeated) options.onRepeated?.(pack, 'same')
     for (const pack of conflicting) options.onRepeated?.(pack, 'conflicting')
