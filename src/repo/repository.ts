@@ -30,6 +30,7 @@ import { acquireLock, type Lock, type LockStore } from './locks.ts'
 import type { FinishedPack } from './pack-builder.ts'
 import { damageInPack, parsePackFile, readPackHeader, readPackParts, type PackPart } from './pack-reader.ts'
 import { PackStore } from './pack-store.ts'
+import type { ThreadSetup } from './thread-context.ts'
 import { TreeWindows } from './tree-windows.ts'
 import { listFiles, readHashed, resolvePrefix, writeHashed, type HashedFileType } from './unpacked.ts'
 
@@ -187,6 +188,18 @@ export class Repository {
     return this.#masterKey
   }
 
+  /** What threads need to work for this repository. */
+  get threadSetup(): Omit<ThreadSetup, 'provider' | 'threadCount'> {
+    const { compression, extraVerify, packSizeBytes } = this.settings
+    return {
+      key: this.#masterKey,
+      version: this.config.version,
+      compression: compression ?? 'auto',
+      extraVerify: extraVerify ?? true,
+      packSizeBytes: packSizeBytes ?? DEFAULT_PACK_SIZE_BYTES,
+    }
+  }
+
   // Whole files
 
   list(
@@ -233,7 +246,18 @@ export class Repository {
   async loadIndex(options: LoadIndexOptions = {}): Promise<void> {
     if (this.#indexLoaded) return
     const index = new BlobIndex()
-    await loadIndexFiles(this, index, options)
+    await loadIndexFiles(
+      {
+        backend: this.backend,
+        codec: this.codec,
+        crypto: this.#crypto,
+        threadSetup: this.threadSetup,
+        workers: this.settings.workers,
+        loadRaw: (type, id, signal) => this.loadRaw(type, id, signal),
+      },
+      index,
+      options,
+    )
     this.#index = index
     this.#indexLoaded = true
     await this.backend.forgetCopies?.((name) => isId(name) && index.packNumber(name) >= 0)
