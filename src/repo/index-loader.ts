@@ -73,6 +73,8 @@ export async function loadIndexFiles(
   options.onProgress?.(0, ids.length)
   const pool = startPool(source, threads, { files: ids.length, bytes })
   const load = new Load(source, index, options, pool)
+  const stop = (): void => void pool.close()
+  signal?.addEventListener('abort', stop, { once: true })
   try {
     const limit = source.backend.connections + FILES_PER_THREAD * pool.threadCount
     await forEachParallel(ids, limit, async (id) => {
@@ -82,6 +84,7 @@ export async function loadIndexFiles(
       options.onProgress?.(done, ids.length)
     })
   } finally {
+    signal?.removeEventListener('abort', stop)
     await pool.close()
   }
 }
@@ -156,6 +159,8 @@ class Load {
 
   /** @throws whatever is not for `onError` */
   #report(id: Id, error: unknown): void {
+    // What a thread was stopped in the middle of failed for the signal's reason.
+    if (error instanceof AbortedError) throwIfAborted(this.#options.signal)
     const isOfFile = error instanceof ResticError && error.code !== 'ABORTED' && error.code !== 'WORKER'
     const named = error instanceof CorruptDataError ? damagedIndex(id, error) : error
     if (isOfFile && named instanceof Error && this.#options.onError !== undefined)

@@ -1,4 +1,5 @@
 /** Index files decoded on threads must come to what they come to without, whatever is wrong with them. */
+import { getEventListeners } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -13,6 +14,7 @@ import {
   AbortedError,
   CorruptDataError,
   FileNotFoundError,
+  LockLostError,
   WorkerError,
   type ResticError,
 } from '../../src/errors.ts'
@@ -42,6 +44,7 @@ beforeAll(async () => {
   const common = { bundle: true, platform: 'node', format: 'esm', packages: 'external' } as const
   await build({ ...common, entryPoints: [entry], outfile, absWorkingDir: PROJECT })
   writeFileSync(join(folder, 'broken.mjs'), `throw new Error('it does not start')`)
+  writeFileSync(join(folder, 'hanging.mjs'), `import { parentPort } from 'node:worker_threads'\nparentPort.on('message', () => {})`) // prettier-ignore
   writeFileSync(join(folder, 'leaving.mjs'), `import { parentPort } from 'node:worker_threads'\nparentPort.on('message', () => process.exit(3))`) // prettier-ignore
 })
 
@@ -368,6 +371,26 @@ describe.each([
     expect(progress.at(-1)).toBeLessThan(30)
     expect(backend.atOnce).toBe(0)
   })
+})
+
+it('does not wait for threads when it is aborted', async () => {
+  const { backend, repository } = await repositoryOf(someFiles(12))
+  const controller = new AbortController()
+  const reason = new LockLostError('the lock is gone')
+  // All that threads are given is with them, and they never answer.
+  const allGiven = async (): Promise<void> => {
+    await vi.waitFor(() => expect(backend.reads.length).toBe(7), { interval: 5 })
+    await vi.waitFor(() => expect(backend.atOnce).toBe(0), { interval: 5 })
+    controller.abort(reason)
+  }
+  const loading = load(
+    repository,
+    { minBytes: 0, entry: moduleOf('hanging.mjs') },
+    { signal: controller.signal, onError: () => undefined },
+  )
+  await Promise.all([expect(loading).rejects.toBe(reason), allGiven()])
+  expect(backend.reads.length).toBe(7)
+  expect(getEventListeners(controller.signal, 'abort')).toEqual([])
 })
 
 describe('a thread that breaks down', () => {
