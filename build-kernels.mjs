@@ -10,6 +10,7 @@ const KERNELS = [
   { path: 'src/crypto/scrypt-kernel', builds: { SIMD } },
   { path: 'src/crypto/poly1305-kernel', builds: { SIMD, SCALAR: ['--disable', 'simd'] } },
   { path: 'src/chunker/rabin-kernel', builds: { RELAXED_SIMD: [...SIMD, '--enable', 'relaxed-simd'], SIMD } },
+  { path: 'src/repo/format/index-kernel', builds: { SIMD } },
 ]
 /** No runtime library and no imports: memory is laid out by the kernels themselves. */
 const OPTIONS = [
@@ -24,7 +25,7 @@ const OPTIONS = [
   '--outFile',
   'wasm',
 ]
-/** What every such module ends with. Crypto and chunker are leaves: they could not share it otherwise. */
+/** What every such module ends with. The folders may not import each other: they could not share it otherwise. */
 const LOADER = `
 /** The little that is used here; TypeScript declares it for browsers only. What a module exports its loader knows. */
 declare const WebAssembly:

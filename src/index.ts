@@ -57,7 +57,7 @@ export type { BlobType, PackedBlob } from './repo/format/pack-header.ts'
 
 export type { CompressionMode } from './repo/compression.ts'
 export { addKey, listKeys, openKey, removeKey, type KeyInfo, type NewKey } from './repo/keys.ts'
-export { removeLocks, type Lock } from './repo/locks.ts'
+export { readLocked, removeLocks, type Lock } from './repo/locks.ts'
 export {
   Repository,
   type CreateOptions,

@@ -3,6 +3,7 @@ import {
   displayLocation,
   FileNotFoundError,
   openBackend,
+  readLocked,
   Repository,
   ResticError,
   withCache,
@@ -151,7 +152,9 @@ export class CommandContext extends Output {
     return this.withRepository(async (repository) => {
       if (this.noLock && options.ignoreNoLock !== true) return work(repository, this.signal)
       if (options.readsOnly === true)
-        return repository.readLocked(options.exclusive, this.signal, (signal) => work(repository, signal))
+        return readLocked(await repository.lock(options.exclusive, this.signal, true), (signal) =>
+          work(repository, signal),
+        )
       const lock: Lock = await repository.lock(options.exclusive, this.signal)
       try {
         return await work(repository, lock.signal)

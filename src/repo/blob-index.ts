@@ -3,13 +3,17 @@
  *
  * Rows lie pack by pack and within a pack by offset. As packs have no gaps, a blob's offset is the sum of the lengths
  * before it and its pack is found by binary search over the packs' first rows, so neither is stored per blob.
- * Budget: 32 (ID) + 4 (length) + 4 (uncompressed length) + 5 to 10 (hash slot) bytes a blob, plus 44 a pack.
+ * Budget: 32 (ID) + 4 (length) + 4 (uncompressed length) + 5 to 7.5 (hash slot) bytes a blob, plus 44 a pack.
  */
-import { PackHeaderEncoder, type BlobType, type PackedBlob } from './format/pack-header.ts'
+import {
+  PackHeaderEncoder,
+  SEAL_OVERHEAD_BYTES,
+  type BlobType,
+  type PackedBlob,
+} from './format/pack-header.ts'
 import { idFromBytes, idToBytes, type Id } from './format/id.ts'
-import { scanIndexFile } from './format/index-file.ts'
-import { CorruptDataError } from '../errors.ts'
 import { ID_BYTES, IdTable, type SharedIdTable } from './id-table.ts'
+import { LENGTH_MASK, PackColumns, TREE_BIT, type Columns } from './pack-columns.ts'
 import { Uint32Column, type SharedColumn } from './uint32-column.ts'
 
 /** Where one copy of a blob lies. `length` counts stored bytes; `uncompressedLength` is 0 where stored plain. */
@@ -23,12 +27,6 @@ export type AddedPack = 'new' | 'same' | 'conflicting'
 /** Offsets are summed up each time they are asked for, unless there are more blobs before them. */
 const FEW_ROWS = 64
 const RECENT_PACKS = 16
-
-/** The types share the length column: the top bit says tree. Blobs are far below 2 GiB. */
-const TREE_BIT = 0x8000_0000
-const LENGTH_MASK = 0x7fff_ffff
-
-const SEAL_OVERHEAD = 32
 
 /** The blobs an index knows, for other threads. */
 export interface SharedBlobs {
@@ -83,41 +81,51 @@ export class BlobIndex {
 
   /** Adds a pack with its blobs in any order. Conflicting contents are added as another pack of the same ID. */
   addPack(packId: Id, blobs: readonly PackedBlob[]): AddedPack {
-    const staged = new StagedPack()
-    staged.start(idToBytes(packId))
+    const columns = new PackColumns()
+    columns.pack(idToBytes(packId))
     for (const blob of blobs) {
       const type = blob.type === 'tree' ? 1 : 0
-      staged.add(idToBytes(blob.id), type, blob.offset, blob.length, blob.uncompressedLength)
+      columns.blob(idToBytes(blob.id), type, blob.offset, blob.length, blob.uncompressedLength)
     }
-    return this.#commit(staged)
+    const { repeated, conflicting } = this.addColumns(columns.finish())
+    if (repeated.length > 0) return 'same'
+    return conflicting.length > 0 ? 'conflicting' : 'new'
   }
 
   /**
-   * Adds all packs of one index file.
+   * Adds all packs of one index file (`scanIndexFile`).
    * @returns IDs of packs that were listed before, and of those listed before with other contents
-   * @throws CorruptDataError
    */
-  addIndexFile(json: Uint8Array): { readonly repeated: Id[]; readonly conflicting: Id[] } {
+  addColumns(columns: Columns): { readonly repeated: Id[]; readonly conflicting: Id[] } {
     const repeated: Id[] = []
     const conflicting: Id[] = []
-    const staged = new StagedPack()
-    const commit = (): void => {
-      if (!staged.started) return
-      const added = this.#commit(staged)
-      if (added === 'same') repeated.push(idFromBytes(staged.packId))
-      if (added === 'conflicting') conflicting.push(idFromBytes(staged.packId))
+    const { packIds, firstRows } = columns
+    const packCount = firstRows.length
+    const rowCount = columns.lengths.length
+    /** Rows from here on are not added yet, but their packs are. */
+    let from = 0
+    const startOf = (pack: number): number => (pack < packCount ? (firstRows[pack] ?? 0) : rowCount)
+    for (let pack = 0; pack < packCount; pack++) {
+      const start = startOf(pack)
+      const known = this.#packs.find(packIds, pack * ID_BYTES)
+      if (known >= 0) {
+        this.#addRows(columns, from, start)
+        from = start
+        const end = startOf(pack + 1)
+        const id = idFromBytes(packIds.subarray(pack * ID_BYTES, (pack + 1) * ID_BYTES))
+        if (this.#holds(known, { columns, pack, start, end })) {
+          repeated.push(id)
+          from = end
+          continue
+        }
+        conflicting.push(id)
+      }
+      const number = this.#packs.add(packIds, pack * ID_BYTES)
+      this.#firstRows.push(this.blobCount + start - from)
+      const offsets = columns.irregularOffsets.get(pack)
+      if (offsets !== undefined) this.#irregularOffsets.set(number, offsets)
     }
-    scanIndexFile(json, {
-      pack: (id) => {
-        commit()
-        staged.start(id)
-      },
-      // oxlint-disable-next-line max-params -- called for every blob: an object each would be garbage
-      blob: (id, type, offset, length, uncompressedLength) => {
-        staged.add(id, type, offset, length, uncompressedLength)
-      },
-    })
-    commit()
+    this.#addRows(columns, from, rowCount)
     return { repeated, conflicting }
   }
 
@@ -187,7 +195,7 @@ export class BlobIndex {
   }
 
   plaintextLengthAt(row: number): number {
-    return this.#uncompressedLengths.at(row) || this.lengthAt(row) - SEAL_OVERHEAD
+    return this.#uncompressedLengths.at(row) || this.lengthAt(row) - SEAL_OVERHEAD_BYTES
   }
 
   locationAt(row: number): BlobLocation {
@@ -298,112 +306,47 @@ export class BlobIndex {
     return offsets
   }
 
-  #commit(staged: StagedPack): AddedPack {
-    staged.sort()
-    const known = this.#packs.find(staged.packId)
-    if (known >= 0 && this.#holds(known, staged)) return 'same'
-    const pack = this.#packs.add(staged.packId)
-    this.#firstRows.push(this.blobCount)
-    for (const entry of staged.entries) {
-      this.#blobs.add(entry.id)
-      this.#lengths.push(entry.type === 1 ? entry.length + TREE_BIT : entry.length)
-      this.#uncompressedLengths.push(entry.uncompressedLength)
-    }
-    if (!staged.isContiguous()) {
-      this.#irregularOffsets.set(
-        pack,
-        Uint32Array.from(staged.entries, (entry) => entry.offset),
-      )
-    }
-    return known >= 0 ? 'conflicting' : 'new'
+  #addRows(columns: Columns, start: number, end: number): void {
+    this.#blobs.addAll(columns.ids.subarray(start * ID_BYTES, end * ID_BYTES))
+    this.#lengths.pushAll(columns.lengths.subarray(start, end))
+    this.#uncompressedLengths.pushAll(columns.uncompressedLengths.subarray(start, end))
   }
 
-  /** Whether any pack of this ID has exactly the staged blobs. */
-  #holds(firstPack: number, staged: StagedPack): boolean {
-    for (let pack = firstPack; pack >= 0; pack = this.#packs.findNext(staged.packId, pack)) {
-      const blobs = this.blobsAt(pack)
-      const same =
-        blobs.length === staged.entries.length &&
-        staged.entries.every((entry, i) => {
-          const blob = blobs[i]
-          return (
-            blob !== undefined &&
-            blob.offset === entry.offset &&
-            blob.length === entry.length &&
-            blob.uncompressedLength === entry.uncompressedLength &&
-            (blob.type === 'tree') === (entry.type === 1) &&
-            blob.id === idFromBytes(entry.id)
-          )
-        })
-      if (same) return true
+  /** Whether any pack of this ID, of which `firstPack` is one, has exactly the blobs of the pack in the columns. */
+  #holds(firstPack: number, listed: ListedPack): boolean {
+    const { packIds } = listed.columns
+    const idAt = listed.pack * ID_BYTES
+    for (let pack = firstPack; pack >= 0; pack = this.#packs.findNext(packIds, pack, idAt)) {
+      if (this.#isSame(pack, listed)) return true
     }
     return false
   }
+
+  #isSame(pack: number, { columns, pack: listed, start, end }: ListedPack): boolean {
+    const { start: own, end: ownEnd } = this.rowsOfPack(pack)
+    if (ownEnd - own !== end - start) return false
+    for (let row = start; row < end; row++) {
+      const isSame =
+        this.#lengths.at(own + row - start) === columns.lengths[row] &&
+        this.#uncompressedLengths.at(own + row - start) === columns.uncompressedLengths[row] &&
+        this.#blobs.isAt(own + row - start, columns.ids, row * ID_BYTES)
+      if (!isSame) return false
+    }
+    // Equal lengths come to equal offsets where blobs lie end to end.
+    const offsets = columns.irregularOffsets.get(listed)
+    const ownOffsets = this.#irregularOffsets.get(pack)
+    return (
+      offsets?.length === ownOffsets?.length && (offsets?.every((at, i) => at === ownOffsets?.[i]) ?? true)
+    )
+  }
 }
 
-interface StagedBlob {
-  readonly id: Uint8Array
-  type: 0 | 1
-  offset: number
-  length: number
-  uncompressedLength: number
-}
-
-/** One pack on its way into the index. Its entries are reused from pack to pack. */
-class StagedPack {
-  readonly packId = new Uint8Array(ID_BYTES)
-  started = false
-  entries: StagedBlob[] = []
-  readonly #pool: StagedBlob[] = []
-
-  start(packId: Uint8Array): void {
-    this.packId.set(packId)
-    this.started = true
-    this.entries = []
-  }
-
-  // oxlint-disable-next-line max-params -- as above
-  add(id: Uint8Array, type: 0 | 1, offset: number, length: number, uncompressedLength: number): void {
-    if (length < SEAL_OVERHEAD || length > LENGTH_MASK) {
-      throw new CorruptDataError(
-        'index',
-        `blob ${idFromBytes(id)} has an impossible length of ${length} bytes`,
-      )
-    }
-    const at = this.entries.length
-    let entry = this.#pool[at]
-    if (entry === undefined) {
-      entry = { id: new Uint8Array(ID_BYTES), type, offset, length, uncompressedLength }
-      this.#pool.push(entry)
-    }
-    entry.id.set(id)
-    entry.type = type
-    entry.offset = offset
-    entry.length = length
-    entry.uncompressedLength = uncompressedLength
-    this.entries.push(entry)
-  }
-
-  sort(): void {
-    let previous = -1
-    for (const entry of this.entries) {
-      if (entry.offset < previous) {
-        // The pool keeps its own order; sorting a copy leaves later packs their entries.
-        this.entries = this.entries.toSorted((a, b) => a.offset - b.offset)
-        return
-      }
-      previous = entry.offset
-    }
-  }
-
-  isContiguous(): boolean {
-    let offset = 0
-    for (const entry of this.entries) {
-      if (entry.offset !== offset) return false
-      offset += entry.length
-    }
-    return true
-  }
+/** Which rows of some columns are a pack's. */
+interface ListedPack {
+  readonly columns: Columns
+  readonly pack: number
+  readonly start: number
+  readonly end: number
 }
 
 /** Decodes 64 hex digits without an allocation. */

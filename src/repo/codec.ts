@@ -4,10 +4,10 @@
  * relied on, unless the caller gave that up.
  */
 import type { CryptoProvider } from '../crypto/provider.ts'
-import { open, openInto, seal, sealInto, SEAL_OVERHEAD, type SealKey } from '../crypto/seal.ts'
+import { openInto, seal, sealInto, SEAL_OVERHEAD, type SealKey } from '../crypto/seal.ts'
 import { CorruptDataError } from '../errors.ts'
 import { allocatePages } from '../page-memory.ts'
-import { createZstd, type CompressionMode, type Zstd } from './compression.ts'
+import { createZstd, MAX_GROWTH, type CompressionMode, type Zstd } from './compression.ts'
 import { HEX_VALUES } from './format/hex.ts'
 import { ID_BYTES, idFromHash, type Id } from './format/id.ts'
 import { headerEntrySize, type BlobType, type PackedBlob } from './format/pack-header.ts'
@@ -20,9 +20,6 @@ const OPENING_BRACKET = 0x5b
 const OPENING_BRACE = 0x7b
 /** No unpacked file comes near this; it bounds what a damaged length can make us allocate. */
 const MAX_UNPACKED_BYTES = 2 ** 31
-
-/** A zstd block holds 128 KiB at most and takes 4 bytes at least (RFC 8878, §3.1.1.2): no blob grows by more. */
-const MAX_GROWTH = 32_768
 
 export interface CodecOptions {
   readonly crypto: CryptoProvider
@@ -161,8 +158,14 @@ export class Codec {
 
   /** @throws CorruptDataError */
   open(sealed: Uint8Array, what: string): Uint8Array {
+    return this.#open(sealed, what, NEW_MEMORY)
+  }
+
+  #open(sealed: Uint8Array, what: string, memory: Memory): Uint8Array {
+    const plaintext = memory.take(Math.max(0, sealed.length - SEAL_OVERHEAD))
     try {
-      return open(this.crypto, this.#key, sealed)
+      openInto(this.crypto, this.#key, sealed, plaintext)
+      return plaintext
     } catch (error) {
       if (error instanceof CorruptDataError)
         throw new CorruptDataError(what, 'ciphertext verification failed', { cause: error })
@@ -184,13 +187,24 @@ export class Codec {
 
   /** @throws CorruptDataError */
   decodeUnpacked(sealed: Uint8Array, what: string): Uint8Array {
-    const plaintext = this.open(sealed, what)
+    return this.#decodeUnpacked(sealed, what, { opened: NEW_MEMORY, decompressed: NEW_MEMORY })
+  }
+
+  /** As `decodeUnpacked`, to memory of this codec: valid until the next call. */
+  decodeUnpackedToScratch(sealed: Uint8Array, what: string): Uint8Array {
+    return this.#decodeUnpacked(sealed, what, { opened: this.#opened, decompressed: this.#decompressed })
+  }
+
+  #decodeUnpacked(sealed: Uint8Array, what: string, memory: DecodingMemory): Uint8Array {
+    const plaintext = this.#open(sealed, what, memory.opened)
     const [first] = plaintext
     if (first === undefined || first === OPENING_BRACKET || first === OPENING_BRACE) return plaintext
     if (this.#options.version === 1 || first !== COMPRESSED_MARK) {
       throw new CorruptDataError(what, `it starts with the unknown byte ${first}`)
     }
-    return this.#compressor().decompress(plaintext.subarray(1), MAX_UNPACKED_BYTES)
+    const compressed = plaintext.subarray(1)
+    const take = (length: number): Uint8Array => memory.decompressed.take(length)
+    return this.#compressor().decompress(compressed, MAX_UNPACKED_BYTES, take)
   }
 
   #shouldCompress(type: BlobType, plaintext: Uint8Array): boolean {

@@ -24,9 +24,10 @@ export interface Zstd {
   decompressInto(destination: Uint8Array, source: Uint8Array): void
   /**
    * Decompresses a frame of unknown length, `maxLength` at most.
+   * @param take gives memory of a length that the frame claims; what is returned may lie elsewhere
    * @throws CorruptDataError
    */
-  decompress(source: Uint8Array, maxLength: number): Uint8Array
+  decompress(source: Uint8Array, maxLength: number, take: (length: number) => Uint8Array): Uint8Array
 }
 
 /** C zstd's levels that stand nearest to the Go encoder's four speeds in ratio. */
@@ -36,6 +37,9 @@ const SMALL_INPUT_BYTES = 128 << 10
 
 /** Larger than any window restic's decoder accepts is never written: 8 MiB is C zstd's own bound at these levels. */
 const UNKNOWN_SIZE_STEP = 1 << 20
+
+/** A zstd block holds 128 KiB at most and takes 4 bytes at least (RFC 8878, §3.1.1.2): no frame grows by more. */
+export const MAX_GROWTH = 32_768
 
 type ZstdNapi = typeof ZstdBinding
 type ZlibWithZstd = Pick<typeof zlib, 'zstdCompressSync' | 'zstdDecompressSync' | 'constants'>
@@ -102,7 +106,29 @@ class NapiZstd implements Zstd {
       throw new CorruptDataError('compressed data', `holds ${produced} bytes, not ${length}`)
   }
 
-  decompress(source: Uint8Array, maxLength: number): Uint8Array {
+  decompress(source: Uint8Array, maxLength: number, take: (length: number) => Uint8Array): Uint8Array {
+    return this.#decompressClaimed(source, maxLength, take) ?? this.#decompressParts(source, maxLength)
+  }
+
+  /** In one go, where the frame says how long it is, as nearly all do; undefined where that comes to nothing. */
+  #decompressClaimed(
+    source: Uint8Array,
+    maxLength: number,
+    take: (length: number) => Uint8Array,
+  ): Uint8Array | undefined {
+    try {
+      const claimed = this.#binding.getFrameContentSize(source)
+      // Checked before there is memory for it: the claim may be anybody's.
+      if (claimed === null || claimed > Math.min(maxLength, source.length * MAX_GROWTH)) return undefined
+      const destination = take(claimed)
+      return this.#decompressor.decompress(destination, source) === claimed ? destination : undefined
+    } catch {
+      // What is wrong, or lies behind the first frame, the other way finds out.
+      return undefined
+    }
+  }
+
+  #decompressParts(source: Uint8Array, maxLength: number): Uint8Array {
     const parts: Uint8Array[] = []
     let total = 0
     let consumed = 0

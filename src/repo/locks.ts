@@ -86,6 +86,25 @@ export async function acquireLock(store: LockStore, options: LockOptions): Promi
   }
 }
 
+/**
+ * Reads under a lock that settles meanwhile, and releases it: settling takes a fifth of a second, as long as many a
+ * command has to do.
+ * @throws RepositoryLockedError, whatever was read, where another process was locking at the same moment
+ */
+export async function readLocked<T>(lock: Lock, read: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  try {
+    const result = await read(lock.signal)
+    await lock.settled
+    return result
+  } catch (error) {
+    // What another process was doing explains whatever went wrong.
+    await lock.settled
+    throw error
+  } finally {
+    await lock.release()
+  }
+}
+
 /** @see restic-commands spec, unlock: removes stale locks, or all; the number removed. */
 export async function removeLocks(
   store: LockStore,

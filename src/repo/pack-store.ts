@@ -16,6 +16,8 @@ const INDEX_AGE_FULL_MS = 10 * 60_000
 export interface PackStoreOptions {
   readonly backend: Backend
   readonly saveIndexFile: (json: Uint8Array) => Promise<Id>
+  /** Nothing is stored before this resolves. */
+  readonly mayBegin?: Promise<void> | undefined
   readonly signal?: AbortSignal | undefined
   /** Called after a pack is stored, with its size. */
   readonly onStored?: ((bytes: number) => void) | undefined
@@ -83,6 +85,7 @@ export class PackStore {
   }
 
   async #store(pack: FinishedPack): Promise<void> {
+    await this.#options.mayBegin
     throwIfAborted(this.#options.signal)
     const isMetadata = pack.blobs.every((blob) => blob.type === 'tree')
     const handle = { type: 'pack', name: pack.id, isMetadata } as const

@@ -27,3 +27,26 @@ export async function forEachParallel<T>(
     throw failure
   }
 }
+
+/** Lets so many pieces of work be under way at once; others wait. */
+export class Turns {
+  #free: number
+  readonly #waiting: (() => void)[] = []
+
+  constructor(count: number) {
+    this.#free = Math.max(1, count)
+  }
+
+  /** @throws what the work throws */
+  async take<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free -= 1
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    try {
+      return await work()
+    } finally {
+      const next = this.#waiting.shift()
+      if (next === undefined) this.#free += 1
+      else next()
+    }
+  }
+}

@@ -30,6 +30,7 @@ import { acquireLock, type Lock, type LockStore } from './locks.ts'
 import type { FinishedPack } from './pack-builder.ts'
 import { damageInPack, parsePackFile, readPackHeader, readPackParts, type PackPart } from './pack-reader.ts'
 import { PackStore } from './pack-store.ts'
+import type { ThreadSetup } from './thread-context.ts'
 import { TreeWindows } from './tree-windows.ts'
 import { listFiles, readHashed, resolvePrefix, writeHashed, type HashedFileType } from './unpacked.ts'
 
@@ -85,6 +86,8 @@ export interface WriteProgress {
   readonly onStored?: ((bytes: number) => void) | undefined
   /** Told of every pack before it is stored. */
   readonly onPack?: ((pack: FinishedPack) => void) | undefined
+  /** Nothing is stored before this resolves; where it rejects, writing has failed. */
+  readonly mayBegin?: Promise<void> | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -111,6 +114,8 @@ export class Repository {
   #treeWindows: TreeWindows
   #index = new BlobIndex()
   #indexLoaded = false
+  /** Those the index was loaded from. */
+  #indexFiles: readonly Id[] = []
   #writer: Writing | undefined
 
   private constructor(backend: Backend, config: Config, key: OpenedKey, settings: RepositorySettings) {
@@ -187,6 +192,18 @@ export class Repository {
     return this.#masterKey
   }
 
+  /** What threads need to work for this repository. */
+  get threadSetup(): Omit<ThreadSetup, 'provider' | 'threadCount'> {
+    const { compression, extraVerify, packSizeBytes } = this.settings
+    return {
+      key: this.#masterKey,
+      version: this.config.version,
+      compression: compression ?? 'auto',
+      extraVerify: extraVerify ?? true,
+      packSizeBytes: packSizeBytes ?? DEFAULT_PACK_SIZE_BYTES,
+    }
+  }
+
   // Whole files
 
   list(
@@ -233,10 +250,31 @@ export class Repository {
   async loadIndex(options: LoadIndexOptions = {}): Promise<void> {
     if (this.#indexLoaded) return
     const index = new BlobIndex()
-    await loadIndexFiles(this, index, options)
+    this.#indexFiles = await loadIndexFiles(
+      {
+        backend: this.backend,
+        codec: this.codec,
+        crypto: this.#crypto,
+        threadSetup: this.threadSetup,
+        workers: this.settings.workers,
+        loadRaw: (type, id, signal) => this.loadRaw(type, id, signal),
+      },
+      index,
+      options,
+    )
     this.#index = index
     this.#indexLoaded = true
     await this.backend.forgetCopies?.((name) => isId(name) && index.packNumber(name) >= 0)
+  }
+
+  /**
+   * Whether all index files that were loaded are still there: where one is not, packs it named may be gone too. Those that
+   * came since are of no account.
+   */
+  async isIndexCurrent(signal?: AbortSignal): Promise<boolean> {
+    const present = new Set<Id>()
+    for await (const { id } of this.list('index', signal)) present.add(id)
+    return this.#indexFiles.every((id) => present.has(id))
   }
 
   /** Forgets the index and trees read, so that the store is read again. */
@@ -401,29 +439,6 @@ export class Repository {
       retryMs: retryLockMs,
       onNotice: (kind, message) => onNotice?.({ kind, message }),
     })
-  }
-
-  /**
-   * Reads under a lock, which settles meanwhile: that takes a fifth of a second, as long as many a command has to do.
-   * @throws RepositoryLockedError, whatever was read, where another process was locking at the same moment
-   */
-  async readLocked<T>(
-    exclusive: boolean,
-    signal: AbortSignal | undefined,
-    read: (signal: AbortSignal) => Promise<T>,
-  ): Promise<T> {
-    const lock = await this.lock(exclusive, signal, true)
-    try {
-      const result = await read(lock.signal)
-      await lock.settled
-      return result
-    } catch (error) {
-      // What another process was doing explains whatever went wrong.
-      await lock.settled
-      throw error
-    } finally {
-      await lock.release()
-    }
   }
 
   /** What locking (src/repo/locks.ts) works on. */

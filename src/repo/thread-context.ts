@@ -9,6 +9,7 @@ import type { BlobType } from './format/pack-header.ts'
 import type { SharedClaims } from './id-claims.ts'
 import { KnownBlobs, type SharedKnownBlobs } from './known-blobs.ts'
 import type { FinishedPack } from './pack-builder.ts'
+import { PackColumns } from './pack-columns.ts'
 
 /** Room for one blob more than the size at which a pack is full, and for the header. What is not used costs nothing. */
 const PACK_ROOM_BYTES = 10 << 20
@@ -59,6 +60,8 @@ export class ThreadContext {
   /** Of packs that are stored. */
   readonly #buffers: Uint8Array[] = []
   #scratch = new Uint8Array(0)
+  #handedOver: ArrayBufferLike[] = []
+  #columns: PackColumns | undefined
 
   readonly #crypto: CryptoProvider
 
@@ -152,6 +155,24 @@ export class ThreadContext {
   scratch(length: number): Uint8Array {
     if (this.#scratch.length < length) this.#scratch = new Uint8Array(length)
     return this.#scratch
+  }
+
+  /** Where index files are taken apart, one task at a time. */
+  get columns(): PackColumns {
+    this.#columns ??= new PackColumns()
+    return this.#columns
+  }
+
+  /** Says that memory in what the task gives is not needed here: it goes along instead of being copied. */
+  handOver(memory: ArrayBufferLike): void {
+    this.#handedOver.push(memory)
+  }
+
+  /** What was handed over since this was last asked. */
+  takeHandedOver(): readonly ArrayBufferLike[] {
+    const memory = this.#handedOver
+    this.#handedOver = []
+    return memory
   }
 
   #codecOf({ key, version }: Pick<ThreadSetup, 'key' | 'version'>): Codec {

@@ -32,18 +32,33 @@ export class Uint32Column {
   }
 
   push(value: number): void {
-    const row = this.#length
-    let segment = this.#segments[row >>> SEGMENT_SHIFT]
-    if (segment === undefined) {
-      segment = new Uint32Array(allocateShared(4 << SEGMENT_SHIFT))
-      this.#segments.push(segment)
+    const segment = this.#segmentForNext()
+    segment[this.#length & SEGMENT_MASK] = value
+    this.#length += 1
+  }
+
+  pushAll(values: Uint32Array): void {
+    for (let at = 0; at < values.length;) {
+      const segment = this.#segmentForNext()
+      const target = this.#length & SEGMENT_MASK
+      const part = values.subarray(at, at + segment.length - target)
+      segment.set(part, target)
+      this.#length += part.length
+      at += part.length
     }
-    segment[row & SEGMENT_MASK] = value
-    this.#length = row + 1
   }
 
   /** The value at `row`, or 0 past the end. */
   at(row: number): number {
     return this.#segments[row >>> SEGMENT_SHIFT]?.[row & SEGMENT_MASK] ?? 0
+  }
+
+  #segmentForNext(): Uint32Array {
+    let segment = this.#segments[this.#length >>> SEGMENT_SHIFT]
+    if (segment === undefined) {
+      segment = new Uint32Array(allocateShared(4 << SEGMENT_SHIFT))
+      this.#segments.push(segment)
+    }
+    return segment
   }
 }

@@ -167,6 +167,7 @@ export class WorkerPool<Tasks extends TaskTable> {
     input: Parameters<Tasks[Name]>[1],
   ): Promise<Awaited<ReturnType<Tasks[Name]>>> {
     const output = this.#options.tasks[name]?.(this.#context, input)
+    this.#context.takeHandedOver()
     this.#context.growClaims()
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- TaskTable forgets what this task gives
     return output as Awaited<ReturnType<Tasks[Name]>>

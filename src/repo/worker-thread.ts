@@ -30,7 +30,8 @@ export async function serveTasks(tasks: TaskTable): Promise<void> {
     const { number, name, input, lent } = request
     try {
       const output = tasks[name]?.(context, input)
-      send({ kind: 'result', number, output, lent }, lent === undefined ? [] : [lent])
+      const handedOver = context.takeHandedOver()
+      send({ kind: 'result', number, output, lent }, lent === undefined ? handedOver : [lent, ...handedOver])
     } catch (error) {
       send({ kind: 'failure', number, error: error instanceof Error ? error : new Error(String(error)) })
     }

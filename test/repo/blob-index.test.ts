@@ -4,9 +4,10 @@ import { describe, expect, it } from 'vitest'
 import { BlobIndex } from '../../src/repo/blob-index.ts'
 import { Bitmap } from '../../src/repo/bitmap.ts'
 import { idFromBytes, parseId, type Id } from '../../src/repo/format/id.ts'
-import { encodeIndexFile } from '../../src/repo/format/index-file.ts'
+import { encodeIndexFile, scanIndexFile } from '../../src/repo/format/index-file.ts'
 import type { PackedBlob } from '../../src/repo/format/pack-header.ts'
 import { IdTable } from '../../src/repo/id-table.ts'
+import { PackColumns } from '../../src/repo/pack-columns.ts'
 
 const idArbitrary = fc.uint8Array({ minLength: 32, maxLength: 32 })
 
@@ -60,6 +61,84 @@ describe('IdTable', () => {
       expect([...table.idAt(i)]).toEqual([...bytes])
     }
   })
+})
+
+describe('an IdTable of many rows added at once', () => {
+  const COUNT = 200_000
+
+  /** IDs that are spread as sums are, one in eight of them twice. */
+  function manyIds(count: number): Uint8Array {
+    const ids = new Uint8Array(32 * count)
+    const view = new DataView(ids.buffer)
+    for (let i = 0; i < count; i++) {
+      const number = i % 8 === 7 ? i - 5 : i
+      view.setUint32(32 * i, Math.imul(number, 2654435761))
+      view.setUint32(32 * i + 4, number)
+    }
+    return ids
+  }
+
+  function expectAllFound(table: IdTable, ids: Uint8Array): void {
+    let wrong = 0
+    for (let i = 0; i < table.size; i++) {
+      const twin = i % 8 === 2 ? i + 5 : i % 8 === 7 ? i : -1
+      const first = twin === i ? i - 5 : i
+      if (table.find(ids, 32 * i) !== first) wrong += 1
+      if (table.findNext(ids, first, 32 * i) !== (twin < table.size ? twin : -1)) wrong += 1
+    }
+    expect(wrong).toBe(0)
+  }
+
+  it('finds every one, equal IDs in the order they came', () => {
+    const ids = manyIds(COUNT)
+    const table = new IdTable()
+    table.addAll(ids.subarray(0, 32 * 3))
+    for (let i = 3; i < 1000; i++) table.add(ids, 32 * i)
+    table.addAll(ids.subarray(32 * 1000))
+    expect(table.size).toBe(COUNT)
+    expectAllFound(table, ids)
+    expect(table.find(new Uint8Array(32).fill(0xaa))).toBe(-1)
+    expect([...table.idAt(70_000)]).toEqual([...ids.subarray(32 * 70_000, 32 * 70_001)])
+  })
+
+  it('is seen by other threads as it was when it was shared, though the owner adds to it', () => {
+    const ids = manyIds(COUNT)
+    const table = new IdTable()
+    table.addAll(ids.subarray(0, 16 * COUNT))
+    const shared = new IdTable(table.share())
+    table.addAll(ids.subarray(16 * COUNT, 16 * COUNT + 32 * 30_000))
+    expect(table.find(ids, 16 * COUNT)).toBe(COUNT / 2)
+    expect(shared.find(ids, 16 * COUNT)).toBe(-1)
+    expectAllFound(shared, ids)
+    expectAllFound(table, ids)
+  })
+
+  it('goes round at the end of its slots', () => {
+    const ids = new Uint8Array(32 * 70_000).fill(0xff)
+    const view = new DataView(ids.buffer)
+    for (let i = 0; i < 70_000; i++)
+      view.setUint32(32 * i, i < 69_900 ? Math.imul(i, 2654435761) : 2 ** 32 - 1)
+    for (let i = 0; i < 70_000; i++) view.setUint32(32 * i + 4, i)
+    const table = new IdTable()
+    table.addAll(ids)
+    for (let i = 69_900; i < 70_000; i++) expect(table.find(ids, 32 * i)).toBe(i)
+  })
+
+  it.each([1, 2000, 100_000, 131_072])(
+    'takes 8 bytes a row at most for its slots, %i added at once or one by one',
+    (count) => {
+      const ids = manyIds(count)
+      const atOnce = new IdTable()
+      atOnce.addAll(ids)
+      const oneByOne = new IdTable()
+      for (let i = 0; i < count; i++) oneByOne.find(ids, 32 * oneByOne.add(ids, 32 * i))
+      for (const table of [atOnce, oneByOne]) {
+        const { slots } = table.share()
+        expect(slots.byteLength).toBeLessThanOrEqual(Math.max(4096, 8 * count))
+        expect(slots.length).toBeGreaterThan(count)
+      }
+    },
+  )
 })
 
 describe('BlobIndex', () => {
@@ -162,8 +241,10 @@ describe('BlobIndex', () => {
             return { id: idFromBytes(packId), blobs: packed }
           })
           const index = new BlobIndex()
-          expect(index.addIndexFile(encodeIndexFile(files))).toEqual({ repeated: [], conflicting: [] })
-          expect(index.addIndexFile(encodeIndexFile(files)).repeated.length).toBe(files.length)
+          const columns = new PackColumns()
+          scanIndexFile(encodeIndexFile(files), columns)
+          expect(index.addColumns(columns.finish())).toEqual({ repeated: [], conflicting: [] })
+          expect(index.addColumns(columns.finish()).repeated.length).toBe(files.length)
           for (const { id: packId, blobs } of files) expect(index.blobsOfPack(packId)).toEqual(blobs)
         },
       ),

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { AbortedError, LockLostError, RepositoryLockedError } from '../../src/errors.ts'
 import { encodeLockFile, parseLockFile, type LockFile } from '../../src/repo/format/lock-file.ts'
 import { timeFromDate } from '../../src/repo/format/time.ts'
-import { removeLocks, type Lock } from '../../src/repo/locks.ts'
+import { readLocked, removeLocks, type Lock } from '../../src/repo/locks.ts'
 import { Repository, type Notice } from '../../src/repo/repository.ts'
 import type { MemoryBackend } from '../../src/backend/memory.ts'
 import { TEST_PASSWORD, createTestRepository } from '../support/test-repository.ts'
@@ -72,7 +72,7 @@ describe('locks', () => {
 
   it('reads while a lock settles, and then gives it back', async () => {
     const started = performance.now()
-    const read = await repository.readLocked(false, undefined, async () => {
+    const read = await readLocked(await repository.lock(false, undefined, true), async () => {
       const elapsed = performance.now() - started
       return { elapsed, locks: await lockIds(repository) }
     })
@@ -85,7 +85,7 @@ describe('locks', () => {
   it.each(['success', 'failure', 'nothing yet'])(
     'hears while it reads of a process that locks at the same moment (%s)',
     async (outcome) => {
-      const reading = repository.readLocked(false, undefined, async (signal) => {
+      const reading = readLocked(await repository.lock(false, undefined, true), async (signal) => {
         await plant(lockFile({ exclusive: true }))
         if (outcome === 'failure') throw new Error('what is read is being removed')
         if (outcome === 'nothing yet')

@@ -4,6 +4,7 @@
  */
 import { CorruptDataError } from '../../errors.ts'
 import { ID_BYTES, idFromBytes, type Id } from './id.ts'
+import { createRunReader, type BlobRun, type RunReader } from './index-kernel.ts'
 import { JsonScanner } from './json-scanner.ts'
 import { KnownStrings } from './known-strings.ts'
 import { SEAL_OVERHEAD_BYTES, type PackedBlob } from './pack-header.ts'
@@ -28,6 +29,8 @@ export interface IndexVisitor {
   blob(id: Uint8Array, type: 0 | 1, offset: number, length: number, uncompressedLength: number): void
   /** An index file this one replaced. */
   supersedes?(id: Uint8Array): void
+  /** Takes many blobs at once instead of one by one, for those that are spelled as usual; goes on with the last pack. */
+  run?(run: BlobRun): void
 }
 
 const WHAT = 'index file'
@@ -108,10 +111,12 @@ class IndexScan {
   readonly #visitor: IndexVisitor
   readonly #packId = new Uint8Array(ID_BYTES)
   readonly #blobId = new Uint8Array(ID_BYTES)
+  readonly #runReader: RunReader | undefined
 
   constructor(bytes: Uint8Array, visitor: IndexVisitor) {
     this.#scanner = new JsonScanner(bytes, WHAT)
     this.#visitor = visitor
+    if (visitor.run !== undefined) this.#runReader = createRunReader()
   }
 
   run(): void {
@@ -155,7 +160,7 @@ class IndexScan {
       if (key === 0) {
         scanner.readIdInto(this.#packId)
         this.#visitor.pack(this.#packId)
-      } else if (seen & 1) this.#blobs()
+      } else if (seen & 1) this.#blobs(this.#runReader)
       else {
         scanner.peek()
         skippedBlobs = scanner.position
@@ -169,15 +174,31 @@ class IndexScan {
   #blobsAt(position: number): void {
     const { position: end } = this.#scanner
     this.#scanner.position = position
-    this.#blobs()
+    this.#blobs(undefined)
     this.#scanner.position = end
   }
 
-  #blobs(): void {
+  /** @param runReader where nothing but blobs is left of the pack, so that a run may go on with the next one */
+  #blobs(runReader: RunReader | undefined): void {
     const scanner = this.#scanner
     if (scanner.takeNull()) return
     scanner.enterArray()
-    for (let first = true; scanner.nextElement(first); first = false) this.#blob()
+    for (let first = true; scanner.nextElement(first); first = false) {
+      if (runReader === undefined || !this.#runs(runReader)) this.#blob()
+    }
+  }
+
+  /**
+   * Reads blobs from here on as long as they are spelled as usual. Where one pack ends and the next begins in the usual
+   * way, that is passed as well: the scanner is then in the same place of another pack. False where there were none.
+   */
+  #runs(reader: RunReader): boolean {
+    const scanner = this.#scanner
+    const length = reader.read(scanner.bytes, scanner.position)
+    if (length === 0) return false
+    scanner.position += length
+    this.#visitor.run?.(reader.run)
+    return true
   }
 
   #blob(): void {

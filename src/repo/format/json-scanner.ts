@@ -148,6 +148,12 @@ export class JsonScanner {
 
   /** Reads a string of 64 hexadecimal digits into the 32 bytes of `target`. */
   readIdInto(target: Uint8Array): void {
+    // Digits hold no quotes or escapes: where there are 64 between two quotes, nothing is left to look for.
+    const start = this.peek() === QUOTE ? this.position + 1 : END
+    if (start > 0 && this.bytes[start + 64] === QUOTE && readHexId(this.bytes, start, target)) {
+      this.position = start + 65
+      return
+    }
     this.scanString()
     if (this.stringEnd - this.stringStart !== 64 || !readHexId(this.bytes, this.stringStart, target)) {
       this.fail('a string that is no ID')

@@ -2,7 +2,7 @@
  * The repositories one backup goes to. The source is read, cut and hashed once; each repository gets the blobs it
  * lacks, under its own key, and a snapshot of its own. One that fails is left behind, and the others go on.
  */
-import { AbortedError, InvalidInputError, ResticError } from '../../errors.ts'
+import { AbortedError, InvalidInputError, RepositoryLockedError, ResticError } from '../../errors.ts'
 import type { SavedBlob } from '../blob-writer.ts'
 import type { Id } from '../format/id.ts'
 import { plaintextLengthOf, type BlobType } from '../format/pack-header.ts'
@@ -26,6 +26,8 @@ export interface BackupMember {
   /** Its own snapshot that the new one follows. */
   parent: SnapshotRecord | undefined
   lock: Lock | undefined
+  /** Resolves when the repository may be written to. Of one that is written to without a lock, at once. */
+  mayWrite: Promise<void>
   /** Why it is left behind. */
   failure: Error | undefined
 }
@@ -34,6 +36,14 @@ export interface BackupGroupOptions {
   readonly signal?: AbortSignal | undefined
   /** Called at once when a repository is left behind. */
   readonly onFailure?: ((repository: Repository, error: Error) => void) | undefined
+}
+
+async function settleMember(repository: Repository, lock: Lock): Promise<void> {
+  await lock.settled
+  if (await repository.isIndexCurrent(lock.signal)) return
+  throw new RepositoryLockedError('the repository was pruned while it was being locked', {
+    hint: 'nothing was lost; run the command again',
+  })
 }
 
 export class BackupGroup {
@@ -50,6 +60,7 @@ export class BackupGroup {
       added: { dataBlobs: 0, treeBlobs: 0, plainBytes: 0, storedBytes: 0 },
       parent: undefined,
       lock: undefined,
+      mayWrite: Promise.resolve(),
       failure: undefined,
     }))
     this.#alive = this.members
@@ -70,11 +81,27 @@ export class BackupGroup {
     return others.length === 0 ? (only?.lock?.signal ?? this.#options.signal) : this.#options.signal
   }
 
-  /** @throws the first failure where no repository is left */
+  /**
+   * Locks all repositories. Snapshots and index are read while the locks settle.
+   * @throws the first failure where no repository is left
+   */
   async lock(): Promise<void> {
     await this.forEach(async (member) => {
-      member.lock = await member.repository.lock(false, this.#options.signal)
+      member.lock = await member.repository.lock(false, this.#options.signal, true)
     })
+  }
+
+  /**
+   * Begins what `mayWrite` then says: that a repository's lock has settled, and that nobody who held the repository
+   * before has removed what its index was loaded from. Call it when that is loaded.
+   */
+  settle(): void {
+    for (const member of this.#alive) {
+      if (member.lock === undefined) continue
+      member.mayWrite = settleMember(member.repository, member.lock)
+      // Whoever writes hears of it; until then it must not pass for unhandled.
+      member.mayWrite.catch(() => undefined)
+    }
   }
 
   /** Does something for each repository, all at once. @throws the first failure where no repository is left */
@@ -84,8 +111,9 @@ export class BackupGroup {
   }
 
   startWriting(onStored: (bytes: number) => void): void {
-    for (const { repository, lock, added } of this.#alive) {
+    for (const { repository, lock, added, mayWrite } of this.#alive) {
       repository.startWriting({
+        mayBegin: mayWrite,
         signal: lock?.signal ?? this.#options.signal,
         onStored,
         onPack: ({ blobs, bytes }) => {

@@ -175,6 +175,7 @@ class BackupRun {
     if (input === undefined)
       noticeWithoutLibc(group.leader.repository.settings, 'extended attributes and ACLs are not saved')
     await group.forEach((member) => this.#prepare(member, targets))
+    group.settle()
     const { parent } = group.leader
     this.#options.onParent?.(parent)
     this.#noticeOtherParameters()
@@ -203,6 +204,7 @@ class BackupRun {
     const results = new Map<BackupMember, BackupResult>()
     const [first] = group.members
     await group.forEach(async (member) => {
+      await member.mayWrite
       if (!dryRun) await member.repository.flush()
       const statistics =
         dryRun || member === first ? archiver.statistics : withAdded(archiver.statistics, member.added)

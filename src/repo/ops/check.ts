@@ -7,6 +7,7 @@
 import { InvalidInputError, throwIfAborted } from '../../errors.ts'
 import type { Bitmap } from '../bitmap.ts'
 import type { Id } from '../format/id.ts'
+import { readLocked } from '../locks.ts'
 import { forEachParallel } from '../parallel.ts'
 import type { Repository } from '../repository.ts'
 import { checkIndex, checkPacks } from './check-index.ts'
@@ -78,7 +79,8 @@ export async function check(repo: Repository, options: CheckOptions = {}): Promi
     validateSubset(readDataSubset)
   }
   if (repo.settings.noLock === true) return new Check(repo, options).run()
-  return repo.readLocked(true, options.signal, (signal) => new Check(repo, { ...options, signal }).run())
+  const lock = await repo.lock(true, options.signal, true)
+  return readLocked(lock, (signal) => new Check(repo, { ...options, signal }).run())
 }
 
 class Check {

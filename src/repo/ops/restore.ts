@@ -12,6 +12,7 @@ import {
 } from '../../errors.ts'
 import type { Id } from '../format/id.ts'
 import type { Node } from '../format/tree.ts'
+import { readLocked } from '../locks.ts'
 import type { Repository } from '../repository.ts'
 import { createAccountNames } from './account-names.ts'
 import { noticeWithoutLibc } from './libc-notice.ts'
@@ -36,7 +37,7 @@ export async function restore(repository: Repository, options: RestoreOptions): 
   const run = (signal: AbortSignal | undefined): Promise<RestoreResult> =>
     new RestoreRun(repository, options, signal).run()
   if (repository.settings.noLock === true) return run(options.signal)
-  return repository.readLocked(false, options.signal, run)
+  return readLocked(await repository.lock(false, options.signal, true), run)
 }
 
 class RestoreRun {

@@ -1,10 +1,9 @@
 /** The tasks that worker threads can do, and how an operation gets its threads. */
-import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { fileURLToPath } from 'node:url'
-import { DEFAULT_PACK_SIZE_BYTES, type Repository } from '../repository.ts'
+import type { Repository } from '../repository.ts'
 import type { SharedKnownBlobs } from '../known-blobs.ts'
 import type { FinishedPack } from '../pack-builder.ts'
+import { findThreadModule } from '../thread-module.ts'
 import { WorkerPool, type TaskTable } from '../worker-pool.ts'
 import { checkPackBytes } from './check-pack-task.ts'
 import { compareFolders } from './compare-folders-task.ts'
@@ -60,15 +59,11 @@ export function startThreads(repository: Repository, options: ThreadOptions): Wo
   const { settings } = repository
   return new WorkerPool({
     count: options.isSmall === true ? 0 : (options.count ?? settings.workers ?? availableParallelism()),
-    entry: findEntry(),
+    entry: findThreadModule('thread.js'),
     tasks: TASKS,
     crypto: repository.keyStore.crypto,
     setup: {
-      key: repository.masterKey,
-      version: repository.config.version,
-      compression: settings.compression ?? 'auto',
-      extraVerify: settings.extraVerify ?? true,
-      packSizeBytes: settings.packSizeBytes ?? DEFAULT_PACK_SIZE_BYTES,
+      ...repository.threadSetup,
       known: options.known,
       mirrors: options.mirrors?.map(({ repository: { masterKey, config }, known }) => ({
         key: masterKey,
@@ -82,14 +77,4 @@ export function startThreads(repository: Repository, options: ThreadOptions): Wo
     },
     onPack: options.onPack,
   })
-}
-
-/** The compiled module; there is none where the sources are run as they are or bundled into one file. */
-function findEntry(): URL | undefined {
-  try {
-    const entry = new URL('./thread.js', import.meta.url)
-    return entry.protocol === 'file:' && existsSync(fileURLToPath(entry)) ? entry : undefined
-  } catch {
-    return undefined
-  }
 }

@@ -1,7 +1,14 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { CorruptDataError } from '../../../src/errors.ts'
-import { encodeIndexFile, parseIndexFile, scanIndexFile } from '../../../src/repo/format/index-file.ts'
+import {
+  encodeIndexFile,
+  parseIndexFile,
+  scanIndexFile,
+  type IndexPack,
+  type IndexVisitor,
+} from '../../../src/repo/format/index-file.ts'
+import type { BlobRun } from '../../../src/repo/format/index-kernel.ts'
 import { propertyRuns } from '../../support/real-restic.ts'
 import { id, packedBlobs } from './arbitraries.ts'
 
@@ -25,6 +32,143 @@ function calls(json: string): string[] {
   })
   return seen
 }
+
+/** The same calls, made of runs where there are some; and how many blobs came in those. */
+function callsByRuns(json: Uint8Array): { readonly seen: string[]; readonly inRuns: number } {
+  const seen: string[] = []
+  let inRuns = 0
+  const hex = (ids: Uint8Array, i: number): string =>
+    Buffer.from(ids.subarray(32 * i, 32 * i + 32)).toString('hex')
+  const showRun = (run: BlobRun): void => {
+    let pack = 0
+    for (let i = 0; i < run.blobCount; i++) {
+      if (pack < run.packCount && run.firstBlobs[pack] === i) seen.push(`pack ${hex(run.packIds, pack++)}`)
+      const length = run.lengths[i]!
+      seen.push(
+        `blob ${hex(run.ids, i)} ${length >>> 31} ${run.offsets[i]} ${length & 0x7fff_ffff} ${run.uncompressedLengths[i]}`,
+      )
+    }
+    expect(pack).toBe(run.packCount)
+    inRuns += run.blobCount
+  }
+  scanIndexFile(json, { ...visitorOf(seen), run: showRun })
+  return { seen, inRuns }
+}
+
+function callsOneByOne(json: Uint8Array): string[] {
+  const seen: string[] = []
+  scanIndexFile(json, visitorOf(seen))
+  return seen
+}
+
+function visitorOf(seen: string[]): IndexVisitor {
+  return {
+    pack: (packId) => seen.push(`pack ${Buffer.from(packId).toString('hex')}`),
+    blob: (blobId, ...numbers) =>
+      seen.push(`blob ${Buffer.from(blobId).toString('hex')} ${numbers.join(' ')}`),
+  }
+}
+
+/** What a reader gives, or how it fails. */
+function outcome(read: () => string[]): string[] | string {
+  try {
+    return read()
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+describe('blobs read in runs', () => {
+  const usualBlob = fc.record({
+    type: fc.constantFrom('data' as const, 'tree' as const),
+    id,
+    offset: fc.nat(999_999_999),
+    length: fc.integer({ min: 32, max: 999_999_999 }),
+    uncompressedLength: fc.oneof(fc.constant(0), fc.nat(999_999_999)),
+  })
+  const usualPacks = fc.array(fc.record({ id, blobs: fc.array(usualBlob, { minLength: 1, maxLength: 9 }) }), {
+    minLength: 1,
+    maxLength: 9,
+  })
+
+  it('are all that writers make, and the same as one by one', () => {
+    fc.assert(
+      fc.property(usualPacks, (list) => {
+        const json = encodeIndexFile(list)
+        const { seen, inRuns } = callsByRuns(json)
+        expect(seen).toEqual(callsOneByOne(json))
+        expect(inRuns).toBe(list.flatMap(({ blobs }) => blobs).length)
+      }),
+      propertyRuns(),
+    )
+  })
+
+  it('go on where one ends, in files longer than the memory they are read in', () => {
+    const [{ id: packId, blobs }] = parseIndexFile(bytesOf(INDEX)).packs as [IndexPack]
+    const list = Array.from({ length: 40 }, (_, i) => ({
+      id: packId,
+      blobs: Array.from({ length: 1 + 11 * i }, (__, k) => ({ ...blobs[0]!, offset: 10 ** (k % 9) })),
+    }))
+    const { seen, inRuns } = callsByRuns(encodeIndexFile(list))
+    expect(seen).toEqual(callsOneByOne(encodeIndexFile(list)))
+    expect(inRuns).toBe(list.flatMap((pack) => pack.blobs).length)
+  })
+
+  it('end where a file is spelled in another way or damaged, which is then found as ever', () => {
+    const change = fc.record({
+      at: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+      cut: fc.nat(3),
+      put: fc.constantFrom(
+        ' ',
+        '',
+        '"',
+        ',',
+        '{',
+        '}',
+        ']',
+        '0',
+        '9',
+        'A',
+        'g',
+        '\\',
+        '"x":1,',
+        'null',
+        '\n\t',
+      ),
+    })
+    fc.assert(
+      fc.property(usualPacks, fc.array(change, { minLength: 1, maxLength: 3 }), (list, changes) => {
+        let text = textOf(encodeIndexFile(list))
+        for (const { at, cut, put } of changes) {
+          const position = Math.floor(at * text.length)
+          text = text.slice(0, position) + put + text.slice(position + cut)
+        }
+        expect(outcome(() => callsByRuns(bytesOf(text)).seen)).toEqual(
+          outcome(() => callsOneByOne(bytesOf(text))),
+        )
+      }),
+      { numRuns: 2000 },
+    )
+  })
+
+  it.each([
+    ['ten digits', BLOB.replace(':5', ':4294967295')],
+    ['upper case', BLOB.replace('abcdef', 'ABCDEF')],
+    ['white space', BLOB.replace('"type"', ' "type"')],
+    ['another order', `{"type":"tree","id":"${B}","offset":5,"length":40}`],
+    ['no offset', BLOB.replace('"offset":5,', '')],
+  ])('leave a blob with %s to those that can read it', (_, blob) => {
+    const json = bytesOf(`{"packs":[{"id":"${P}","blobs":[${BLOB},${blob},${BLOB}]},${PACK}]}`)
+    const { seen, inRuns } = callsByRuns(json)
+    expect(seen).toEqual(callsOneByOne(json))
+    expect(inRuns).toBe(3)
+  })
+
+  it('do not pass the end of a pack that has its blobs before its ID', () => {
+    const json = bytesOf(`{"packs":[{"blobs":[${BLOB}],"id":"${'bb'.repeat(32)}"},${PACK}]}`)
+    expect(callsByRuns(json).seen).toEqual(callsOneByOne(json))
+  })
+})
 
 describe('index file', () => {
   it('comes back as it was', () => {

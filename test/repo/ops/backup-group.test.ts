@@ -130,9 +130,16 @@ describe('a backup to several repositories', () => {
   it('makes no snapshot in those where nothing changed', async () => {
     const backends = [new MemoryBackend(), new MemoryBackend()]
     const [first, second] = await Promise.all(backends.map((each) => createTestRepositoryIn(each)))
-    await backup(first!, { paths: [source], hostname: 'host' })
-    const made = await run([first!, second!], { skipIfUnchanged: true })
-    expect(made.map(({ result }) => result!.snapshotId === undefined)).toEqual([true, false])
+    const before = process.cwd()
+    // Folders above a target are part of the snapshot, and other tests change the one for temporary files.
+    process.chdir(source)
+    try {
+      await backup(first!, { paths: ['.'], hostname: 'host' })
+      const made = await run([first!, second!], { paths: ['.'], skipIfUnchanged: true })
+      expect(made.map(({ result }) => result!.snapshotId === undefined)).toEqual([true, false])
+    } finally {
+      process.chdir(before)
+    }
   })
 
   it('writes nothing where it is a dry run', async () => {

@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest'
+import { CCtx, CParameter } from 'zstd-napi/binding.js'
+import { CorruptDataError } from '../../src/errors.ts'
+import { createZstd } from '../../src/repo/compression.ts'
+
+const CONTENT = new TextEncoder().encode('{"packs":[]} '.repeat(200_000))
+const LIMIT = 10 << 20
+
+function frame(content: Uint8Array, saysLength: boolean): Uint8Array {
+  const context = new CCtx()
+  context.setParameter(CParameter.contentSizeFlag, saysLength ? 1 : 0)
+  const frameBytes = new Uint8Array(content.length + 1000)
+  return frameBytes.slice(0, context.compress2(frameBytes, content))
+}
+
+/** What a frame unpacks to, and whether that lies in memory that was asked for. */
+function unpack(source: Uint8Array, limit = LIMIT): { readonly plain: Buffer; readonly taken: number[] } {
+  const taken: number[] = []
+  const plain = createZstd('auto').decompress(source, limit, (length) => {
+    taken.push(length)
+    return new Uint8Array(length)
+  })
+  return { plain: Buffer.from(plain), taken }
+}
+
+describe('a zstd frame', () => {
+  it('that says how long it is takes that much memory', () => {
+    const { plain, taken } = unpack(frame(CONTENT, true))
+    expect(plain.equals(CONTENT)).toBe(true)
+    expect(taken).toEqual([CONTENT.length])
+  })
+
+  it('that does not is unpacked all the same', () => {
+    const { plain, taken } = unpack(frame(CONTENT, false))
+    expect(plain.equals(CONTENT)).toBe(true)
+    expect(taken).toEqual([])
+  })
+
+  it('may be followed by another', () => {
+    const both = Buffer.concat([frame(CONTENT, true), frame(CONTENT, true)])
+    expect(unpack(both).plain.equals(Buffer.concat([CONTENT, CONTENT]))).toBe(true)
+  })
+
+  it('is not believed to be longer than zstd can make it', () => {
+    const lying = frame(CONTENT, true)
+    // Four bytes of length end the header (RFC 8878, §3.1.1.1).
+    const lengthAt = Buffer.from(lying).indexOf(Uint8Array.from([0x40, 0xac, 0x27, 0x00]))
+    expect(lengthAt).toBeGreaterThan(4)
+    new DataView(lying.buffer).setUint32(lengthAt, 0x7fff_ffff, true)
+    const taken: number[] = []
+    const take = (length: number): Uint8Array => {
+      taken.push(length)
+      return new Uint8Array(length)
+    }
+    expect(() => createZstd('auto').decompress(lying, 2 ** 31, take)).toThrow(CorruptDataError)
+    expect(taken).toEqual([])
+  })
+
+  it.each([true, false])('that is too long is refused, whether it says so (%s)', (saysLength) => {
+    expect(() => unpack(frame(CONTENT, saysLength), CONTENT.length - 1)).toThrow(
+      `is larger than ${CONTENT.length - 1} bytes`,
+    )
+  })
+
+  it.each([true, false])('that is cut is damaged, whether it says its length (%s)', (saysLength) => {
+    expect(() => unpack(frame(CONTENT, saysLength).subarray(0, -4))).toThrow(
+      'compressed data is damaged: ends too early',
+    )
+  })
+})
