@@ -88,16 +88,20 @@ export async function acquireLock(store: LockStore, options: LockOptions): Promi
 
 /**
  * Reads under a lock that settles meanwhile, and releases it: settling takes a fifth of a second, as long as many a
- * command has to do.
- * @throws RepositoryLockedError, whatever was read, where another process was locking at the same moment
+ * command has to do. What could be read is good, whoever may have been locking at the same moment.
+ * @param isSuspect whether a result tells of damage, which another process may be the reason of
+ * @throws RepositoryLockedError where that is so, or reading failed, and another process was locking at the same moment
  */
-export async function readLocked<T>(lock: Lock, read: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function readLocked<T>(
+  lock: Lock,
+  read: (signal: AbortSignal) => Promise<T>,
+  isSuspect: (result: T) => boolean = () => false,
+): Promise<T> {
   try {
     const result = await read(lock.signal)
-    await lock.settled
+    if (isSuspect(result)) await lock.settled
     return result
   } catch (error) {
-    // What another process was doing explains whatever went wrong.
     await lock.settled
     throw error
   } finally {

@@ -80,7 +80,8 @@ export async function check(repo: Repository, options: CheckOptions = {}): Promi
   }
   if (repo.settings.noLock === true) return new Check(repo, options).run()
   const lock = await repo.lock(true, options.signal, true)
-  return readLocked(lock, (signal) => new Check(repo, { ...options, signal }).run())
+  const run = (signal: AbortSignal): Promise<CheckResult> => new Check(repo, { ...options, signal }).run()
+  return readLocked(lock, run, ({ errorCount }) => errorCount > 0)
 }
 
 class Check {
