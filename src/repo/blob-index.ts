@@ -6,6 +6,7 @@
  * Budget: 32 (ID) + 4 (length) + 4 (uncompressed length) + 5 to 7.5 (hash slot) bytes a blob, plus 44 a pack.
  */
 import {
+  PackHeaderCursor,
   PackHeaderEncoder,
   SEAL_OVERHEAD_BYTES,
   type BlobType,
@@ -65,6 +66,7 @@ export class BlobIndex {
   /** Of packs with trees, as far as they were asked for. */
   readonly #packEnds = new Map<number, number>()
   readonly #scratch = new Uint8Array(ID_BYTES)
+  readonly #added = new PackColumns()
 
   get blobCount(): number {
     return this.#blobs.size
@@ -90,6 +92,19 @@ export class BlobIndex {
     const { repeated, conflicting } = this.addColumns(columns.finish())
     if (repeated.length > 0) return 'same'
     return conflicting.length > 0 ? 'conflicting' : 'new'
+  }
+
+  /** As `addPack`, for a pack with such a header (its plaintext). */
+  addHeader(packId: Id, header: Uint8Array): void {
+    this.#added.clear()
+    this.#added.pack(idToBytes(packId))
+    const blob = new PackHeaderCursor(header)
+    while (blob.next()) {
+      const id = header.subarray(blob.idStart, blob.idStart + ID_BYTES)
+      const type = blob.type === 'tree' ? 1 : 0
+      this.#added.blob(id, type, blob.offset, blob.length, blob.uncompressedLength)
+    }
+    this.addColumns(this.#added.finish())
   }
 
   /**

@@ -5,7 +5,7 @@
  * Two packs are open per blob type and each blob goes to one of them at random, so that the sizes of neighbouring
  * blobs do not show the chunk sequence of a file to whoever sees the store (restic ≥ 0.18 does the same).
  */
-import type { Codec } from './codec.ts'
+import type { Codec, EncodedLengths } from './codec.ts'
 import type { Id } from './format/id.ts'
 import { headerEntrySize, type BlobType, type PackedBlob } from './format/pack-header.ts'
 import { PackBuilder, type FinishedPack } from './pack-builder.ts'
@@ -58,12 +58,15 @@ export class BlobWriter {
 
   /** Saves a blob even if a copy of it is stored: prune copies blobs out of packs that are to go. */
   saveAgain(type: BlobType, plaintext: Uint8Array, id: Id): SavedBlob {
-    return this.#append(type, (builder) => builder.add(id, plaintext))
+    return this.#append(type, id, (builder) => builder.add(id, plaintext))
   }
 
   /** As `saveAgain`, for a blob just read and checked whose stored bytes can stay as they are. */
   saveSealed(blob: PackedBlob, sealed: Uint8Array): SavedBlob {
-    return this.#append(blob.type, (builder) => builder.addSealed(blob, sealed))
+    return this.#append(blob.type, blob.id, (builder) => {
+      builder.addSealed(blob.id, blob, sealed)
+      return blob
+    })
   }
 
   /** Hands out all open packs, those of one type merged where they fit into one. */
@@ -84,21 +87,21 @@ export class BlobWriter {
     }
   }
 
-  #append(type: BlobType, add: (builder: PackBuilder) => PackedBlob): SavedBlob {
+  #append(type: BlobType, id: Id, add: (builder: PackBuilder) => EncodedLengths): SavedBlob {
     const { codec, takeBuffer, openPacks = OPEN_PACKS_PER_TYPE } = this.#options
     const slot = Math.floor(this.#random() * openPacks)
     const builder = (this.#open[type][slot] ??= new PackBuilder(type, codec, {
       buffer: takeBuffer?.(),
       tracksIds: type !== this.#options.claimedType,
     }))
-    const blob = add(builder)
-    let packedLength = blob.length + headerEntrySize(blob)
+    const lengths = add(builder)
+    let packedLength = lengths.length + headerEntrySize(lengths)
     if (builder.length >= this.#options.packSizeBytes || builder.isHeaderFull) {
       this.#open[type][slot] = undefined
       this.#options.onPack(builder.finish())
       packedLength += PACK_FIXED_BYTES
     }
-    return { id: blob.id, isNew: true, packedLength }
+    return { id, isNew: true, packedLength }
   }
 
   #isOpen(type: BlobType, id: Id): boolean {

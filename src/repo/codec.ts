@@ -78,12 +78,12 @@ export class Codec {
   }
 
   /** Stored length a blob would have, header entry included. */
-  measureBlob(type: BlobType, id: Id, plaintext: Uint8Array): number {
+  measureBlob(type: BlobType, plaintext: Uint8Array): number {
     const scratch = new Uint8Array(this.encodedBound(plaintext.length))
     const lengths = this.#shouldCompress(type, plaintext)
       ? this.#encodeCompressed(plaintext, scratch)
       : this.#encodePlain(plaintext, scratch)
-    return lengths.length + headerEntrySize({ type, id, offset: 0, ...lengths })
+    return lengths.length + headerEntrySize(lengths)
   }
 
   /**

@@ -3,22 +3,18 @@
  * Blobs are encoded straight into the pack's own buffer.
  */
 import { CorruptDataError } from '../errors.ts'
-import type { Codec } from './codec.ts'
+import type { Codec, EncodedLengths } from './codec.ts'
 import type { Id } from './format/id.ts'
-import {
-  encodePackHeader,
-  headerEntrySize,
-  parsePackHeader,
-  type BlobType,
-  type PackedBlob,
-} from './format/pack-header.ts'
+import { PackHeaderEncoder, type BlobType } from './format/pack-header.ts'
 
 /** A complete pack file, ready to be stored under its ID. */
 export interface FinishedPack {
   readonly id: Id
   readonly type: BlobType
   readonly bytes: Uint8Array
-  readonly blobs: readonly PackedBlob[]
+  /** The header's plaintext, which says what blobs there are: no object for each, as packs go from thread to thread. */
+  readonly header: Uint8Array<ArrayBuffer>
+  readonly blobCount: number
 }
 
 export interface PackBuilderOptions {
@@ -28,6 +24,7 @@ export interface PackBuilderOptions {
 }
 
 const INITIAL_BYTES = 1 << 20
+const INITIAL_BLOBS = 64
 const HEADER_LENGTH_BYTES = 4
 const SEAL_OVERHEAD = 32
 /** restic refuses sealed headers above 16 MiB: no pack of ours may come near. */
@@ -38,8 +35,7 @@ export class PackBuilder {
   readonly #codec: Codec
   #buffer: Uint8Array
   #length = 0
-  #headerBytes = 0
-  readonly #blobs: PackedBlob[] = []
+  readonly #header = new PackHeaderEncoder(INITIAL_BLOBS)
   readonly #ids: Set<Id> | undefined
 
   /** @param options.buffer memory of an earlier pack that is not needed any more */
@@ -60,12 +56,12 @@ export class PackBuilder {
   }
 
   get isEmpty(): boolean {
-    return this.#blobs.length === 0
+    return this.#header.count === 0
   }
 
   /** Whether its header must not grow further. */
   get isHeaderFull(): boolean {
-    return this.#headerBytes >= MAX_HEADER_BYTES
+    return this.#header.length >= MAX_HEADER_BYTES
   }
 
   /** @throws RangeError where the pack does not track its IDs */
@@ -75,24 +71,27 @@ export class PackBuilder {
   }
 
   /** Encodes a blob into the pack. */
-  add(id: Id, plaintext: Uint8Array): PackedBlob {
+  add(id: Id, plaintext: Uint8Array): EncodedLengths {
     this.#reserve(this.#codec.encodedBound(plaintext.length))
     const lengths = this.#codec.encodeBlob(this.type, id, plaintext, this.#buffer.subarray(this.#length))
-    return this.#record({ type: this.type, id, offset: this.#length, ...lengths })
+    this.#record(id, lengths)
+    return lengths
   }
 
   /** Takes a blob over as it is stored already. */
-  addSealed(blob: PackedBlob, sealed: Uint8Array): PackedBlob {
+  addSealed(id: Id, lengths: EncodedLengths, sealed: Uint8Array): void {
     this.#reserve(sealed.length)
     this.#buffer.set(sealed, this.#length)
-    return this.#record({ ...blob, type: this.type, offset: this.#length })
+    this.#record(id, lengths)
   }
 
-  /** Moves all blobs of another unfinished pack of the same type to the end of this one. */
+  /** Takes all blobs of another unfinished pack of the same type to its end. */
   append(other: PackBuilder): void {
-    for (const blob of other.#blobs) {
-      this.addSealed(blob, other.#buffer.subarray(blob.offset, blob.offset + blob.length))
-    }
+    this.#reserve(other.#length)
+    this.#buffer.set(other.#buffer.subarray(0, other.#length), this.#length)
+    this.#length += other.#length
+    this.#header.append(other.#header)
+    if (other.#ids !== undefined) for (const id of other.#ids) this.#ids?.add(id)
   }
 
   /**
@@ -100,39 +99,28 @@ export class PackBuilder {
    * @throws CorruptDataError where the header just sealed does not read back
    */
   finish(): FinishedPack {
-    const header = this.#codec.seal(encodePackHeader(this.#blobs))
-    this.#checkHeader(header)
-    this.#reserve(header.length + HEADER_LENGTH_BYTES)
-    this.#buffer.set(header, this.#length)
-    const end = this.#length + header.length
-    new DataView(this.#buffer.buffer, this.#buffer.byteOffset).setUint32(end, header.length, true)
+    const header = this.#header.finish()
+    const sealed = this.#codec.seal(header)
+    if (Buffer.compare(this.#codec.open(sealed, 'pack header to be saved'), header) !== 0)
+      throw new CorruptDataError('pack header to be saved', 'it does not decode to what was encoded')
+    this.#reserve(sealed.length + HEADER_LENGTH_BYTES)
+    this.#buffer.set(sealed, this.#length)
+    const end = this.#length + sealed.length
+    new DataView(this.#buffer.buffer, this.#buffer.byteOffset).setUint32(end, sealed.length, true)
     const bytes = this.#buffer.subarray(0, end + HEADER_LENGTH_BYTES)
-    return { id: this.#codec.idOf(bytes), type: this.type, bytes, blobs: this.#blobs }
+    return { id: this.#codec.idOf(bytes), type: this.type, bytes, header, blobCount: this.#header.count }
   }
 
-  #record(blob: PackedBlob): PackedBlob {
-    this.#blobs.push(blob)
-    this.#ids?.add(blob.id)
-    this.#length += blob.length
-    this.#headerBytes += headerEntrySize(blob)
-    return blob
-  }
-
-  #checkHeader(sealed: Uint8Array): void {
-    const blobs = parsePackHeader(this.#codec.open(sealed, 'pack header to be saved'))
-    const same =
-      blobs.length === this.#blobs.length &&
-      this.#blobs.every(
-        (blob, i) =>
-          blobs[i]?.id === blob.id && blobs[i].offset === blob.offset && blobs[i].length === blob.length,
-      )
-    if (!same) throw new CorruptDataError('pack header to be saved', 'it does not decode to what was encoded')
+  #record(id: Id, { length, uncompressedLength }: EncodedLengths): void {
+    this.#header.add(this.type, length, uncompressedLength, id)
+    this.#ids?.add(id)
+    this.#length += length
   }
 
   #reserve(bytes: number): void {
     const needed = this.#length + bytes
     if (needed <= this.#buffer.length) return
-    const headroom = this.#headerBytes + SEAL_OVERHEAD + HEADER_LENGTH_BYTES
+    const headroom = this.#header.length + SEAL_OVERHEAD + HEADER_LENGTH_BYTES
     const grown = new Uint8Array(
       Math.max(needed + headroom, Math.min(this.#buffer.length * 2, needed + (8 << 20))),
     )

@@ -5,7 +5,7 @@
 import type { Backend } from '../backend/backend.ts'
 import { throwIfAborted } from '../errors.ts'
 import type { Id } from './format/id.ts'
-import { encodeIndexFile, type IndexPack } from './format/index-file.ts'
+import { encodeIndexFile, type HeadedPack } from './format/index-file.ts'
 import type { FinishedPack } from './pack-builder.ts'
 
 /** An index file is saved once it would name this many blobs … */
@@ -27,7 +27,7 @@ export interface PackStoreOptions {
 export class PackStore {
   readonly #options: PackStoreOptions
   readonly #uploads = new Set<Promise<void>>()
-  #unsaved: IndexPack[] = []
+  #unsaved: HeadedPack[] = []
   #unsavedBlobs = 0
   #unsavedSinceMs = 0
   #failure: unknown
@@ -87,13 +87,12 @@ export class PackStore {
   async #store(pack: FinishedPack): Promise<void> {
     await this.#options.mayBegin
     throwIfAborted(this.#options.signal)
-    const isMetadata = pack.blobs.every((blob) => blob.type === 'tree')
-    const handle = { type: 'pack', name: pack.id, isMetadata } as const
+    const handle = { type: 'pack', name: pack.id, isMetadata: pack.type === 'tree' } as const
     await this.#options.backend.write(handle, pack.bytes, this.#options.signal)
     this.#options.onStored?.(pack.bytes.length)
     if (this.#unsaved.length === 0) this.#unsavedSinceMs = Date.now()
-    this.#unsaved.push({ id: pack.id, blobs: pack.blobs })
-    this.#unsavedBlobs += pack.blobs.length
+    this.#unsaved.push({ id: pack.id, header: pack.header })
+    this.#unsavedBlobs += pack.blobCount
     const isOld = Date.now() - this.#unsavedSinceMs >= INDEX_AGE_FULL_MS
     if (this.#unsavedBlobs >= INDEX_BLOBS_FULL || isOld) await this.#saveIndex()
   }

@@ -380,7 +380,7 @@ export class Repository {
   storePack(pack: FinishedPack): Promise<void> {
     const { packs, onPack } = this.#writing()
     onPack?.(pack)
-    this.#index.addPack(pack.id, pack.blobs)
+    this.#index.addHeader(pack.id, pack.header)
     return packs.submit(pack)
   }
 

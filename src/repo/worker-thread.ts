@@ -16,7 +16,7 @@ export async function serveTasks(tasks: TaskTable): Promise<void> {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what the pool sends
   const setup = workerData as ThreadSetup
   const context = new ThreadContext(setup, await providerOf(setup), (pack, member) =>
-    send({ kind: 'pack', pack, member }, [pack.bytes.buffer]),
+    send({ kind: 'pack', pack, member }, [pack.bytes.buffer, pack.header.buffer]),
   )
   port.on('message', (request: WorkerRequest) => {
     if (request.kind === 'claims') {

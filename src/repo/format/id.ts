@@ -75,12 +75,17 @@ export function idFromDigits(digits: Uint8Array, start: number): Id | undefined 
 /** The 32 bytes of an ID, in a new array. */
 export function idToBytes(id: Id): Uint8Array {
   const bytes = new Uint8Array(ID_BYTES)
+  idInto(id, bytes, 0)
+  return bytes
+}
+
+/** Writes the 32 bytes of an ID to `target[offset …]`. */
+export function idInto(id: Id, target: Uint8Array, offset: number): void {
   for (let i = 0; i < ID_BYTES; i++) {
     const high = HEX_VALUES[id.charCodeAt(2 * i)] ?? 0
     const low = HEX_VALUES[id.charCodeAt(2 * i + 1)] ?? 0
-    bytes[i] = (high << 4) | low
+    target[offset + i] = (high << 4) | low
   }
-  return bytes
 }
 
 /** The first 8 digits: what people are shown. */

@@ -7,12 +7,18 @@ import { ID_BYTES, idFromBytes, type Id } from './id.ts'
 import { createRunReader, type BlobRun, type RunReader } from './index-kernel.ts'
 import { JsonScanner } from './json-scanner.ts'
 import { KnownStrings } from './known-strings.ts'
-import { SEAL_OVERHEAD_BYTES, type PackedBlob } from './pack-header.ts'
+import { PackHeaderCursor, SEAL_OVERHEAD_BYTES, type PackedBlob } from './pack-header.ts'
 
 /** A pack and the blobs in it, in any order. */
 export interface IndexPack {
   readonly id: Id
   readonly blobs: readonly PackedBlob[]
+}
+
+/** A pack by its header, whose plaintext says the same in a tenth of the memory. */
+export interface HeadedPack {
+  readonly id: Id
+  readonly header: Uint8Array
 }
 
 /** The contents of an index file. */
@@ -49,7 +55,7 @@ const REQUIRED_BLOB_KEYS: number = (1 << ID) | (1 << TYPE) | (1 << LENGTH)
 
 /** The JSON of an index file. */
 export function encodeIndexFile(
-  packs: readonly IndexPack[],
+  packs: readonly (IndexPack | HeadedPack)[],
   options: { readonly supersedes?: readonly Id[] | undefined } = {},
 ): Uint8Array {
   const supersedes = options.supersedes ?? []
@@ -57,11 +63,23 @@ export function encodeIndexFile(
     supersedes.length > 0 ? [`{"supersedes":["${supersedes.join('","')}"],"packs":[`] : ['{"packs":[']
   let separator = ''
   for (const pack of packs) {
-    parts.push(`${separator}{"id":"${pack.id}","blobs":[${pack.blobs.map(encodeBlob).join(',')}]}`)
+    const blobs = 'header' in pack ? encodeHeader(pack.header) : pack.blobs.map(encodeBlob).join(',')
+    parts.push(`${separator}{"id":"${pack.id}","blobs":[${blobs}]}`)
     separator = ','
   }
   parts.push(']}\n')
   return new TextEncoder().encode(parts.join(''))
+}
+
+function encodeHeader(header: Uint8Array): string {
+  let json = ''
+  const blob = new PackHeaderCursor(header)
+  while (blob.next()) {
+    const { type, offset, length, uncompressedLength, idStart } = blob
+    const id = idFromBytes(header, idStart)
+    json += (json === '' ? '' : ',') + encodeBlob({ type, id, offset, length, uncompressedLength })
+  }
+  return json
 }
 
 function encodeBlob(blob: PackedBlob): string {

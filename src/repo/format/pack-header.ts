@@ -1,6 +1,6 @@
 /** The header of a pack file: what blobs it holds, in their order (format spec §7). */
 import { CorruptDataError, InvalidInputError } from '../../errors.ts'
-import { ID_BYTES, idFromBytes, idToBytes, type Id } from './id.ts'
+import { ID_BYTES, idFromBytes, idInto, idToBytes, type Id } from './id.ts'
 
 export type BlobType = 'data' | 'tree'
 
@@ -32,12 +32,12 @@ const COMPRESSED_FLAG = 2
 const WHAT = 'pack header'
 
 /** Bytes a blob has when it is decoded. */
-export function plaintextLengthOf(blob: PackedBlob): number {
+export function plaintextLengthOf(blob: Pick<PackedBlob, 'length' | 'uncompressedLength'>): number {
   return blob.uncompressedLength === 0 ? blob.length - SEAL_OVERHEAD_BYTES : blob.uncompressedLength
 }
 
 /** Bytes of a blob's entry in the header. */
-export function headerEntrySize(blob: PackedBlob): number {
+export function headerEntrySize(blob: Pick<PackedBlob, 'uncompressedLength'>): number {
   return blob.uncompressedLength === 0 ? PLAIN_ENTRY_BYTES : COMPRESSED_ENTRY_BYTES
 }
 
@@ -51,43 +51,77 @@ export function packSize(blobs: readonly PackedBlob[]): number {
 /** The header's plaintext for blobs in the order they lie in; offsets follow from the lengths and are not stored. */
 export function encodePackHeader(blobs: readonly PackedBlob[]): Uint8Array {
   const header = new PackHeaderEncoder(blobs.length)
-  for (const blob of blobs) {
-    if (blob.length > UINT32_MAX || blob.uncompressedLength > UINT32_MAX) {
-      throw new InvalidInputError(`${blob.type} blob ${blob.id} is too long for a pack`)
-    }
-    header.add(blob.type, blob.length, blob.uncompressedLength, idToBytes(blob.id))
-  }
+  for (const { type, length, uncompressedLength, id } of blobs)
+    header.add(type, length, uncompressedLength, idToBytes(id))
   return header.finish()
 }
 
 /** Encodes a header blob by blob, without an object for each. */
 export class PackHeaderEncoder {
-  readonly #bytes: Uint8Array
-  readonly #view: DataView
+  #bytes: Uint8Array
+  #view: DataView
   #length = 0
+  #count = 0
 
-  /** @param maxCount of blobs */
-  constructor(maxCount: number) {
-    this.#bytes = new Uint8Array(maxCount * COMPRESSED_ENTRY_BYTES)
+  /** @param expectedCount of blobs; there may be more */
+  constructor(expectedCount: number) {
+    this.#bytes = new Uint8Array(expectedCount * COMPRESSED_ENTRY_BYTES)
     this.#view = new DataView(this.#bytes.buffer)
   }
 
-  /** @param id 32 raw bytes */
+  /** Of the plaintext so far, in bytes. */
+  get length(): number {
+    return this.#length
+  }
+
+  /** Of blobs. */
+  get count(): number {
+    return this.#count
+  }
+
+  /**
+   * @param id 32 raw bytes, or the digits that spell them
+   * @throws InvalidInputError for a blob that is too long
+   */
   // oxlint-disable-next-line max-params -- called for every blob: an object each would be garbage
-  add(type: BlobType, length: number, uncompressedLength: number, id: Uint8Array): void {
+  add(type: BlobType, length: number, uncompressedLength: number, id: Uint8Array | Id): void {
+    if (length > UINT32_MAX || uncompressedLength > UINT32_MAX)
+      throw new InvalidInputError(
+        `a ${type} blob of ${uncompressedLength || length} bytes is too long for a pack`,
+      )
+    this.#reserve(COMPRESSED_ENTRY_BYTES)
     const start = this.#length
     const compressed = uncompressedLength !== 0
     this.#bytes[start] = (type === 'tree' ? TREE_FLAG : 0) | (compressed ? COMPRESSED_FLAG : 0)
     this.#view.setUint32(start + 1, length, true)
     if (compressed) this.#view.setUint32(start + 5, uncompressedLength, true)
     const end = start + (compressed ? COMPRESSED_ENTRY_BYTES : PLAIN_ENTRY_BYTES)
-    this.#bytes.set(id, end - ID_BYTES)
+    if (typeof id === 'string') idInto(id, this.#bytes, end - ID_BYTES)
+    else this.#bytes.set(id, end - ID_BYTES)
     this.#length = end
+    this.#count += 1
   }
 
-  /** The plaintext. The encoder must not be used afterwards. */
-  finish(): Uint8Array {
-    return this.#bytes.subarray(0, this.#length)
+  /** Adds all that another one has. */
+  append(other: PackHeaderEncoder): void {
+    this.#reserve(other.#length)
+    this.#bytes.set(other.#bytes.subarray(0, other.#length), this.#length)
+    this.#length += other.#length
+    this.#count += other.#count
+  }
+
+  /** The plaintext, in memory of its own. */
+  finish(): Uint8Array<ArrayBuffer> {
+    return this.#bytes.slice(0, this.#length)
+  }
+
+  #reserve(bytes: number): void {
+    const needed = this.#length + bytes
+    if (needed <= this.#bytes.length) return
+    const grown = new Uint8Array(Math.max(needed, 2 * this.#bytes.length))
+    grown.set(this.#bytes.subarray(0, this.#length))
+    this.#bytes = grown
+    this.#view = new DataView(grown.buffer)
   }
 }
 
@@ -95,6 +129,7 @@ export class PackHeaderEncoder {
 export class PackHeaderCursor {
   readonly bytes: Uint8Array
   readonly #view: DataView
+  #start = 0
   #end = 0
   /** Of the blob the cursor is at: as `PackedBlob`. */
   offset = 0
@@ -110,6 +145,7 @@ export class PackHeaderCursor {
   /** Goes to the next blob; false where there is none. */
   next(): boolean {
     const start = this.#end
+    this.#start = start
     this.offset += this.length
     if (start >= this.bytes.length) return false
     const compressed = ((this.bytes[start] ?? 0) & COMPRESSED_FLAG) !== 0
@@ -117,6 +153,10 @@ export class PackHeaderCursor {
     this.uncompressedLength = compressed ? this.#view.getUint32(start + 5, true) : 0
     this.#end = start + (compressed ? COMPRESSED_ENTRY_BYTES : PLAIN_ENTRY_BYTES)
     return true
+  }
+
+  get type(): BlobType {
+    return ((this.bytes[this.#start] ?? 0) & TREE_FLAG) === 0 ? 'data' : 'tree'
   }
 
   /** Where in `bytes` the blob's ID begins. */

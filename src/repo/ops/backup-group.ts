@@ -5,7 +5,7 @@
 import { AbortedError, InvalidInputError, RepositoryLockedError, ResticError } from '../../errors.ts'
 import type { SavedBlob } from '../blob-writer.ts'
 import type { Id } from '../format/id.ts'
-import { plaintextLengthOf, type BlobType } from '../format/pack-header.ts'
+import { PackHeaderCursor, plaintextLengthOf, type BlobType } from '../format/pack-header.ts'
 import type { Node } from '../format/tree.ts'
 import type { Lock } from '../locks.ts'
 import type { FinishedPack } from '../pack-builder.ts'
@@ -116,12 +116,11 @@ export class BackupGroup {
         mayBegin: mayWrite,
         signal: lock?.signal ?? this.#options.signal,
         onStored,
-        onPack: ({ blobs, bytes }) => {
+        onPack: ({ type, header, blobCount, bytes }) => {
           added.storedBytes += bytes.length
-          for (const blob of blobs) {
-            added[blob.type === 'data' ? 'dataBlobs' : 'treeBlobs'] += 1
-            added.plainBytes += plaintextLengthOf(blob)
-          }
+          added[type === 'data' ? 'dataBlobs' : 'treeBlobs'] += blobCount
+          const blob = new PackHeaderCursor(header)
+          while (blob.next()) added.plainBytes += plaintextLengthOf(blob)
         },
       })
     }

@@ -48,6 +48,6 @@ export class BlobSaver {
     const isNew = !group.hasBlob(type, id) && !this.#imagined.has(type + id)
     if (!isNew) return { id, isNew, packedLength: 0 }
     this.#imagined.add(type + id)
-    return { id, isNew, packedLength: codec.measureBlob(type, id, bytes) }
+    return { id, isNew, packedLength: codec.measureBlob(type, bytes) }
   }
 }
