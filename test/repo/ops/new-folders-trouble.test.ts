@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { MemoryBackend } from '../../../src/backend/memory.ts'
-import { AbortedError, BackendError, CorruptDataError } from '../../../src/errors.ts'
+import { AbortedError, BackendError, CorruptDataError, WorkerError } from '../../../src/errors.ts'
 import type { Id } from '../../../src/repo/format/id.ts'
 import { backup, backupToAll, type BackupOptions } from '../../../src/repo/ops/backup.ts'
 import { check } from '../../../src/repo/ops/check.ts'
@@ -288,6 +288,23 @@ describe('there is no snapshot, and threads stop,', () => {
     })
     await expectNoSnapshot(backup(repository, PATHS), CorruptDataError)
     expect(task.mock.calls.flatMap(([, slices]) => slices).length).toBeLessThan(50)
+  })
+
+  it('where a chunk cannot be saved: large files are not read to their end', async () => {
+    for (let i = 0; i < 3; i++) {
+      mkdirSync(at(`new/${i}`))
+      writeFileSync(at(`new/${i}/large`), '')
+      truncateSync(at(`new/${i}/large`), 50_000_000)
+    }
+    vi.spyOn(TASKS, 'saveChunk').mockImplementation(() => {
+      throw new WorkerError('a worker thread ended')
+    })
+    let bytes = 0
+    const onProgress = ({ bytesDone }: { bytesDone: number }): void => void (bytes = bytesDone)
+    vi.spyOn(Pacer.prototype, 'isDue', 'get').mockReturnValue(true)
+    await expectNoSnapshot(backup(repository, { ...PATHS, onProgress, noScan: true }), WorkerError)
+    expect(bytes).toBeGreaterThan(1_000_000)
+    expect(bytes).toBeLessThan(40_000_000)
   })
 
   it('where the store fails', async () => {
