@@ -26,6 +26,7 @@ describe.each([nativeCrypto, portableCrypto])('$name provider', (crypto) => {
       digest,
     )
     expect(toHex(crypto.sha256(new Uint8Array(0)))).toMatch(/^e3b0c44298fc1c14/)
+    expect(crypto.sha256Hex(Buffer.from('abc'))).toBe(digest)
   })
 
   it('derives keys by scrypt', async () => {
@@ -146,7 +147,8 @@ describe('native is portable', () => {
         const digests = [nativeCrypto, portableCrypto].flatMap((crypto) => {
           const running = crypto.createSha256()
           for (const part of parts) running.update(part)
-          return [running.digest(), crypto.sha256(Buffer.concat(parts))].map(toHex)
+          const whole = Buffer.concat(parts)
+          return [toHex(running.digest()), toHex(crypto.sha256(whole)), crypto.sha256Hex(whole)]
         })
         expect(new Set(digests).size).toBe(1)
       }),

@@ -1,7 +1,7 @@
 /**
  * Walks the targets beside the parent snapshot's trees and saves what changed (format spec §12.2–12.3). Trees are
  * saved bottom-up: a folder's tree is encoded as soon as its entries are done, so that only the folders on the path
- * to the current entry are in memory.
+ * to the current entry are in memory. New folders are saved by threads, and several are walked at once.
  */
 import { posix } from 'node:path'
 import { AbortedError, LockLostError, ResticError, SourceError, throwIfAborted } from '../../errors.ts'

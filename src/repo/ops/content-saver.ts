@@ -92,10 +92,10 @@ export class ContentSaver {
   ): Promise<{ readonly saved: Promise<SavedContent> }> {
     const pool = this.threads()
     const chunks: Promise<SaveChunkOutput>[] = []
+    let failure: { readonly error: unknown } | undefined
     const save = (offset: number, length: number): void => {
       const chunk = pool.run('saveChunk', { fd: file.fd, offset, length })
-      // Whoever waits for `saved` hears of it; until then it must not pass for unhandled.
-      chunk.catch(() => undefined)
+      chunk.catch((error: unknown) => (failure ??= { error }))
       chunks.push(chunk)
     }
     const buffer = (this.#buffer ??= new Uint8Array(READ_BYTES))
@@ -117,6 +117,8 @@ export class ContentSaver {
         await onBytes(length)
         await this.ready()
         throwIfAborted(this.#options.signal)
+        // Nobody is to read the rest of a large file, and of others that wait for it, for nothing.
+        if (failure !== undefined) throw failure.error
       }
     } catch (error) {
       // The file is closed next: nobody may be reading it by then.

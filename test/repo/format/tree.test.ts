@@ -3,6 +3,7 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { CorruptDataError, InvalidInputError } from '../../../src/errors.ts'
 import { parseId } from '../../../src/repo/format/id.ts'
+import { encodeNode } from '../../../src/repo/format/node-encoding.ts'
 import { encodeTree, parseTree, TreeEncoder, type Node } from '../../../src/repo/format/tree.ts'
 import { propertyRuns } from '../../support/real-restic.ts'
 import { nodes } from './arbitraries.ts'
@@ -188,6 +189,22 @@ describe('tree', () => {
     const tree = encoder.finish()
     expect(JSON.parse(textOf(tree))).toMatchObject({ nodes: { length: 3000 } })
     expect(parseTree(tree)).toEqual(list)
+  })
+
+  it('is the same where some of its nodes were encoded before', () => {
+    const runs = fc.array(fc.record({ length: fc.nat({ max: 4 }), isEncoded: fc.boolean() }))
+    fc.assert(
+      fc.property(nodes, runs, (list, parts) => {
+        const rest = [...list]
+        const mixed = parts.flatMap(({ length, isEncoded }): (Node | Uint8Array)[] => {
+          const part = rest.splice(0, length)
+          if (!isEncoded || part.length === 0) return part
+          return [bytesOf(part.map((node) => encodeNode(node)).join(','))]
+        })
+        expect(textOf(encodeTree([...mixed, ...rest]))).toBe(textOf(encodeTree(list)))
+      }),
+      propertyRuns(100),
+    )
   })
 
   const other = START.replace('"a"', '"b"')
