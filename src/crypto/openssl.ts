@@ -119,7 +119,7 @@ function bindBlock(library: Library): OpenSsl['aes128Block'] {
     if (block.length !== BLOCK_BYTES) throw new RangeError(`${block.length} bytes are not one block`)
     cipher.begin(key, null)
     cipher.update(encrypted, block)
-    return encrypted
+    return encrypted.slice()
   }
 }
 

@@ -13,7 +13,7 @@ import type { Id } from '../../../src/repo/format/id.ts'
 import { backup, backupToAll, type BackupOptions } from '../../../src/repo/ops/backup.ts'
 import { check } from '../../../src/repo/ops/check.ts'
 import { ContentSaver } from '../../../src/repo/ops/content-saver.ts'
-import { FolderReader } from '../../../src/repo/ops/folder-reader.ts'
+import { FolderEntries, FolderReader } from '../../../src/repo/ops/folder-reader.ts'
 import { loadLibc, SystemCallError } from '../../../src/repo/ops/libc.ts'
 import { NewFolders } from '../../../src/repo/ops/new-folders.ts'
 import { Pacer } from '../../../src/repo/ops/operation.ts'
@@ -144,24 +144,42 @@ const FOLDER_CHANGES: Readonly<Record<string, Change>> = {
   },
 }
 
-/** Changes the source at the first call for a path, before or after what the method does. */
-function changeAt(
-  method: 'list' | 'toNode',
-  when: 'before' | 'after',
-  { path, change }: { path: string; change: () => void },
-): void {
+type Moment = 'listing' | 'listed' | 'opening'
+
+/** Changes the source right before a folder is listed, after it was, or before a file in it is opened that was looked at. */
+function changeAt(moment: Moment, { path, change }: { path: string; change: () => void }): void {
   let isDone = false
-  const { [method]: original } = FolderReader.prototype
-  const changing = function (this: FolderReader, ...args: [string, ...unknown[]]): unknown {
-    const isNow = args[0] === path && !isDone
-    isDone ||= isNow
-    if (isNow && when === 'before') change()
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- either method's own arguments
-    const result = (original as (...args: unknown[]) => unknown).apply(this, args)
-    if (isNow && when === 'after') change()
-    return result
+  const changeOnce = (isNow: boolean): void => {
+    if (!isNow || isDone) return
+    isDone = true
+    change()
   }
-  vi.spyOn(FolderReader.prototype, method).mockImplementation(changing as never)
+  // oxlint-disable typescript/unbound-method -- each is called with the `this` it was called with
+  const { with: open } = FolderReader.prototype
+  const { select, withFile } = FolderEntries.prototype
+  // oxlint-enable typescript/unbound-method
+  const opened = new WeakMap<FolderEntries, string>()
+  vi.spyOn(FolderReader.prototype, 'with').mockImplementation(function (this: FolderReader, source, work) {
+    changeOnce(moment === 'listing' && source.path === path)
+    return open.call(this, source, (entries) => {
+      opened.set(entries, source.path)
+      return work(entries)
+    }) as never
+  })
+  vi.spyOn(FolderEntries.prototype, 'select').mockImplementation(function (this: FolderEntries, name) {
+    // What is looked at first was listed.
+    changeOnce(moment === 'listed' && opened.get(this) === path)
+    return select.call(this, name)
+  })
+  vi.spyOn(FolderEntries.prototype, 'withFile').mockImplementation(function (
+    this: FolderEntries,
+    name,
+    seen,
+    work,
+  ) {
+    changeOnce(moment === 'opening' && `${opened.get(this)}/${name}` === path)
+    return withFile.call(this, name, seen, work) as never
+  })
 }
 
 async function expectAfter(
@@ -189,15 +207,15 @@ async function expectAfter(
 
 describe('is saved as it is then, or not at all:', () => {
   it.each(Object.entries(CHANGES))('%s after it was listed', async (_what, change) => {
-    await expectAfter(change, (then) => changeAt('list', 'after', { path: 'new', change: then }))
+    await expectAfter(change, (then) => changeAt('listed', { path: 'new', change: then }))
   })
 
   it.each(Object.entries(CHANGES))('%s before it is opened', async (_what, change) => {
-    await expectAfter(change, (then) => changeAt('toNode', 'after', { path: 'new/x', change: then }))
+    await expectAfter(change, (then) => changeAt('opening', { path: 'new/x', change: then }))
   })
 
   it.each(Object.entries(FOLDER_CHANGES))('%s before it is listed', async (_what, change) => {
-    await expectAfter(change, (then) => changeAt('list', 'before', { path: 'new/x', change: then }))
+    await expectAfter(change, (then) => changeAt('listing', { path: 'new/x', change: then }))
   })
 
   it('a target that goes, while others are looked at', async () => {
@@ -246,8 +264,8 @@ it('attributes that cannot be read are told of once, and the rest is saved', asy
   mkdirSync(at('new/d'))
   const libc = loadLibc()!
   for (const name of ['b', 'd']) libc.setXattr(at(`new/${name}`), 'user.x', Buffer.from('x'))
-  vi.spyOn(libc, 'getXattr').mockImplementation((path) => {
-    throw new SystemCallError('lgetxattr', path, { code: 'EIO', errno: 5 })
+  vi.spyOn(libc, 'getXattr').mockImplementation((entry) => {
+    throw new SystemCallError('lgetxattr', String(entry), { code: 'EIO', errno: 5 })
   })
   const { errors, left, savedFiles, result } = await expectAsWalked(repository, PATHS)
   expect(errors).toEqual(
