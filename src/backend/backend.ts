@@ -40,6 +40,8 @@ export interface Backend {
   readonly connections: number
   /** Whether `write` over an existing name either keeps the old file whole or has the new one whole. */
   readonly hasAtomicReplace: boolean
+  /** Whether a listing is no request that anybody pays or waits for. */
+  readonly listsForFree?: boolean | undefined
   /** Where it keeps copies of files on this machine, if it does. */
   readonly cacheFolder?: string | undefined
 

@@ -25,6 +25,10 @@ export class ForwardingBackend implements Backend {
     return this.inner.hasAtomicReplace
   }
 
+  get listsForFree(): boolean {
+    return this.inner.listsForFree === true
+  }
+
   create(signal?: AbortSignal): Promise<void> {
     return this.inner.create(signal)
   }

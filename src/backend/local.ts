@@ -51,6 +51,7 @@ export class LocalBackend implements Backend {
   readonly location: string
   readonly connections: number
   readonly hasAtomicReplace: boolean = true
+  readonly listsForFree: boolean = true
   readonly #root: string
   readonly #memory = new ReadMemory()
   readonly #direct = new DirectWriter()

@@ -7,6 +7,7 @@ export class MemoryBackend implements Backend {
   readonly location: string = 'memory'
   readonly connections: number = 4
   readonly hasAtomicReplace: boolean = true
+  readonly listsForFree: boolean = true
   readonly #files = new Map<string, Uint8Array>()
 
   async create(signal?: AbortSignal): Promise<void> {

@@ -1,7 +1,11 @@
 /** SIGINT and SIGTERM at any moment: exit code 130, no lock, nothing half-written, and the next run succeeds. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { BIN, cleanEnvironment } from '../support/cli.ts'
 import { makeManyFiles, writeRandomFile } from '../support/many-files.ts'
 import { must } from '../support/programs.ts'
 import {
@@ -84,4 +88,19 @@ it('SIGINT in the middle of restore', async () => {
     await must('ours', args(target))
     expect(listTree(join(target, 'source'))).toEqual(listTree(join(whole, 'source')))
   }
+})
+
+it.each(['SIGINT', 'SIGTERM'] as const)('%s while a stream has nothing to give', async (signal) => {
+  const path = copyRepository(repository, nextPath('stream'))
+  const child = spawn(process.execPath, [BIN, '-r', path, 'backup', '--stdin'], {
+    env: cleanEnvironment(),
+    stdio: ['pipe', 'ignore', 'ignore'],
+  })
+  const ended = once(child, 'close')
+  while (filesOf(path, 'locks').length === 0) await sleep(20)
+  // Long enough for the lock to have settled, and for the stream to be waited for.
+  await sleep(600)
+  child.kill(signal)
+  expect(await ended).toEqual([130, null])
+  expect(filesOf(path, 'locks')).toEqual([])
 })

@@ -51,6 +51,8 @@ export class BackupGroup {
   readonly #options: BackupGroupOptions
   /** Those that are not left behind. */
   #alive: readonly BackupMember[]
+  /** Those whose locks had not settled when reading began. */
+  readonly #ahead = new Set<BackupMember>()
 
   /** @throws InvalidInputError without repositories */
   constructor(repositories: readonly Repository[], options: BackupGroupOptions) {
@@ -82,12 +84,16 @@ export class BackupGroup {
   }
 
   /**
-   * Locks all repositories. Snapshots and index are read while the locks settle.
+   * Locks all repositories. Snapshots and index are read while the locks settle, where index files can then be listed a
+   * second time for nothing.
    * @throws the first failure where no repository is left
    */
   async lock(): Promise<void> {
     await this.forEach(async (member) => {
-      member.lock = await member.repository.lock(false, this.#options.signal, true)
+      const { repository } = member
+      const readsAhead = repository.backend.listsForFree === true
+      member.lock = await repository.lock(false, this.#options.signal, readsAhead)
+      if (readsAhead) this.#ahead.add(member)
     })
   }
 
@@ -96,7 +102,7 @@ export class BackupGroup {
    * before has removed what its index was loaded from. Call it when that is loaded.
    */
   settle(): void {
-    for (const member of this.#alive) {
+    for (const member of this.#ahead) {
       if (member.lock === undefined) continue
       member.mayWrite = settleMember(member.repository, member.lock)
       // Whoever writes hears of it; until then it must not pass for unhandled.

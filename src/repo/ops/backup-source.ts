@@ -4,6 +4,7 @@ import { SourceError } from '../../errors.ts'
 import type { Id } from '../format/id.ts'
 import type { Time } from '../format/time.ts'
 import type { Node } from '../format/tree.ts'
+import { unlessAborted } from './operation.ts'
 
 /** What a backup needs to know of an entry before it becomes a node. */
 export interface SourceStat {
@@ -66,6 +67,7 @@ export interface StreamSourceOptions {
   readonly time: Time
   readonly uid: number
   readonly gid: number
+  readonly signal?: AbortSignal | undefined
 }
 
 const DIR_MODE = 0x8000_0000 + 0o755
@@ -132,7 +134,8 @@ export class StreamSource implements BackupSource {
     let any = false
     const read = async (target: Uint8Array): Promise<number> => {
       while (rest.length === 0) {
-        const step = await iterator.next()
+        // Whoever waits for a stream may wait for ever.
+        const step = await unlessAborted(iterator.next(), this.#options.signal)
         if (step.done === true) {
           if (!any) throw new SourceError(`read ${this.#path}: no data read`)
           return 0

@@ -261,7 +261,8 @@ class BackupRun {
     const { input } = this.#options
     if (input === undefined) return new LocalSource()
     const { uid, gid } = currentUser()
-    return new StreamSource({ path: input.filename, stream: input.stream, time: this.#time, uid, gid })
+    const { filename: path, stream } = input
+    return new StreamSource({ path, stream, time: this.#time, uid, gid, signal: this.#signal })
   }
 
   #createArchiver(

@@ -18,6 +18,26 @@ export interface OperationOptions<Progress = never> {
   readonly onError?: ((error: ItemError) => void) | undefined
 }
 
+/**
+ * What a promise comes to, unless the signal fires first; what it comes to after that is nobody's concern.
+ * @throws AbortedError, or the ResticError that is the signal's reason
+ */
+export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise
+  const listening = new AbortController()
+  const stopped = new Promise<void>((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { signal: listening.signal })
+  })
+  try {
+    throwIfAborted(signal)
+    await Promise.race([promise, stopped])
+    throwIfAborted(signal)
+    return await promise
+  } finally {
+    listening.abort()
+  }
+}
+
 /** Longest stretch of synchronous work between two looks at signals, timers and sockets. */
 const STRETCH_MS = 25
 
