@@ -4,16 +4,12 @@
  */
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { allocatePages, PAGE_BYTES } from '../page-memory.ts'
+import { allocatePages, isRefusal, O_DIRECT, PAGE_BYTES } from '../direct-io.ts'
 
 /** Smaller files are not worth a second open. */
 export const DIRECT_BYTES_MIN: number = 1 << 20
 /** Copied to aligned memory and written at once. */
 const PIECE_BYTES = 4 << 20
-/** Undefined where the system has none. */
-const O_DIRECT = (constants as Partial<typeof constants>).O_DIRECT
-/** How file systems and disks say that they cannot do it, or not from this memory. */
-const REFUSALS = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'])
 
 export class DirectWriter {
   /** Memory that no write is using. */
@@ -63,8 +59,4 @@ async function writePages(path: string, data: Uint8Array, piece: Uint8Array): Pr
   } finally {
     await file.close()
   }
-}
-
-function isRefusal(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && REFUSALS.has(String(error.code))
 }

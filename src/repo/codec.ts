@@ -6,7 +6,7 @@
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { openInto, seal, sealInto, SEAL_OVERHEAD, type SealKey } from '../crypto/seal.ts'
 import { CorruptDataError } from '../errors.ts'
-import { allocatePages } from '../page-memory.ts'
+import { allocatePages } from '../direct-io.ts'
 import { createZstd, MAX_GROWTH, type CompressionMode, type Zstd } from './compression.ts'
 import { HEX_VALUES } from './format/hex.ts'
 import { ID_BYTES, idFromHash, type Id } from './format/id.ts'

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { DIRECT_BYTES_MIN, DirectWriter } from '../../src/backend/direct-write.ts'
 import { LocalBackend } from '../../src/backend/local.ts'
-import { allocatePages, PAGE_BYTES } from '../../src/page-memory.ts'
+import { allocatePages, PAGE_BYTES } from '../../src/direct-io.ts'
 import { randomBytes } from '../support/many-files.ts'
 
 let folder: string

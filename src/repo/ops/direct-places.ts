@@ -4,14 +4,12 @@
  * write to one file wait for each other longer than the disk takes.
  */
 import { constants, openSync, writeSync } from 'node:fs'
-import { PAGE_BYTES } from '../../page-memory.ts'
+import { isRefusal, O_DIRECT, PAGE_BYTES } from '../../direct-io.ts'
 import { writeFully } from './restore-target.ts'
 
 /** Files from this size on are worth a second descriptor. */
 export const DIRECT_FILE_BYTES_MIN: number = 8 << 20
 const DIRECT_BYTES_MIN = 64 << 10
-const O_DIRECT = (constants as Partial<typeof constants>).O_DIRECT
-const REFUSALS = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'])
 /** A thread that gets less through is better served by the cache, which takes what a slow disk will write later. */
 const WORTHWHILE_BYTES_PER_MS = 150_000
 const TRIAL_BYTES = 32 << 20
@@ -76,7 +74,7 @@ export class DirectPlaces {
       this.#bytes += written
       return written
     } catch (error) {
-      if (!(error instanceof Error) || !('code' in error) || !REFUSALS.has(String(error.code))) throw error
+      if (!isRefusal(error)) throw error
       this.#isUseless = true
       return 0
     } finally {

@@ -4,7 +4,7 @@ import { closeSync, constants, ftruncateSync, mkdtempSync, openSync, readFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { allocatePages, PAGE_BYTES } from '../../../src/page-memory.ts'
+import { allocatePages, PAGE_BYTES } from '../../../src/direct-io.ts'
 import { backup } from '../../../src/repo/ops/backup.ts'
 import { DirectPlaces, leadOf, openDirectly } from '../../../src/repo/ops/direct-places.ts'
 import { restore } from '../../../src/repo/ops/restore.ts'
