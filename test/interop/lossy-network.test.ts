@@ -56,20 +56,21 @@ function expectOneVersionEach(prefix: string): void {
 
 describe('200 MB', { timeout: 240_000 }, () => {
   it('arrive whole where connections break, fall silent and are throttled', async () => {
-    const { port } = await over({ meanBytesToReset: 80 * MIB, meanBytesToStall: 200 * MIB, seed: 7 })
+    const { port } = await over({ meanBytesToReset: 60 * MIB, meanBytesToStall: 200 * MIB, seed: 7 })
     const impatient = ['--stuck-request-timeout', '2s']
     await ours('lossy', port, 'init')
     const action = { kind: 'answer', status: 503, code: 'service_unavailable' } as const
     const throttled = emulator.inject({ op: 'b2_upload_file', skip: 2, count: 3, action })
     await ours('lossy', port, ...impatient, 'backup', 'source')
-    expect([network!.resets > 0, throttled() > 0]).toEqual([true, true])
+    expect(throttled()).toBeGreaterThan(0)
     expectOneVersionEach('lossy/')
     const target = join(work, 'target')
     await ours('lossy', port, ...impatient, 'restore', 'latest', '--target', target)
     expect(listTree(join(target, 'source'))).toEqual(listTree(source))
     rmSync(target, { recursive: true })
     await ours('lossy', Number(new URL(emulator.url).port), 'check', '--read-data')
-    expect(network!.resets + network!.stalls).toBeGreaterThan(2)
+    // Of 400 MB to and fro, none at all once in a thousand times.
+    expect(network!.resets).toBeGreaterThan(0)
   })
 
   it('fill the line with 50 ms to and fro', async () => {
