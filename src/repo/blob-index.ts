@@ -12,7 +12,7 @@ import {
   type BlobType,
   type PackedBlob,
 } from './format/pack-header.ts'
-import { idFromBytes, idToBytes, type Id } from './format/id.ts'
+import { idFromBytes, idInto, idToBytes, type Id } from './format/id.ts'
 import { ID_BYTES, IdTable, type SharedIdTable } from './id-table.ts'
 import { LENGTH_MASK, PackColumns, TREE_BIT, type Columns } from './pack-columns.ts'
 import { Uint32Column, type SharedColumn } from './uint32-column.ts'
@@ -150,7 +150,7 @@ export class BlobIndex {
 
   /** The row of the first copy of a blob, or -1. Rows number from 0 to `blobCount` − 1 and never change. */
   rowOf(type: BlobType, id: Id): number {
-    idInto(id, this.#scratch)
+    idInto(id, this.#scratch, 0)
     return this.rowOfBytes(type, this.#scratch)
   }
 
@@ -163,7 +163,7 @@ export class BlobIndex {
 
   /** Rows of all copies of a blob, the first copy first. */
   rowsOf(type: BlobType, id: Id): number[] {
-    idInto(id, this.#scratch)
+    idInto(id, this.#scratch, 0)
     const rows: number[] = []
     for (
       let row = this.#blobs.find(this.#scratch);
@@ -362,16 +362,4 @@ interface ListedPack {
   readonly pack: number
   readonly start: number
   readonly end: number
-}
-
-/** Decodes 64 hex digits without an allocation. */
-function idInto(id: Id, target: Uint8Array): void {
-  for (let i = 0; i < ID_BYTES; i++) {
-    target[i] = (nibble(id.charCodeAt(2 * i)) << 4) | nibble(id.charCodeAt(2 * i + 1))
-  }
-}
-
-/** '0'–'9' and 'a'–'f' only: an Id is nothing else. */
-function nibble(code: number): number {
-  return code < 58 ? code - 48 : code - 87
 }
