@@ -10,7 +10,7 @@ import type {
 import { formatTime, shortId, type SnapshotRecord } from '../index.ts'
 import type { BackupTargets } from './backup-targets.ts'
 import { describeError } from './describe-error.ts'
-import { formatBytes, formatPercent, formatSeconds } from './format.ts'
+import { formatBytes, formatFixed, formatPercent, formatSeconds } from './format.ts'
 import { omitZero, StatusReporter, type Output } from './output.ts'
 import { RateEstimator, remainingSeconds } from './rate.ts'
 import { quoteUnprintable } from './safe-text.ts'
@@ -163,7 +163,10 @@ export class BackupOutput {
     }
     const metadata = isDir ? `, ${formatBytes(item.treeSizeInRepo)} metadata` : ''
     const sizes = `${formatBytes(item.dataSize)} added, ${formatBytes(item.dataSizeInRepo)} stored${metadata}`
-    this.#output.print(`${action.padEnd(9)} ${name}, saved in ${durationSeconds.toFixed(3)}s (${sizes})`, 3)
+    this.#output.print(
+      `${action.padEnd(9)} ${name}, saved in ${formatFixed(durationSeconds, 3)}s (${sizes})`,
+      3,
+    )
   }
 
   #scanFinished(totals: { readonly files: number; readonly bytes: number }, seconds: number): void {
@@ -173,7 +176,7 @@ export class BackupOutput {
       return
     }
     const found = `${totals.files} files, ${formatBytes(totals.bytes)}`
-    this.#output.print(`scan finished in ${seconds.toFixed(3)}s: ${found}`, 2)
+    this.#output.print(`scan finished in ${formatFixed(seconds, 3)}s: ${found}`, 2)
   }
 
   /** All members are there, whatever the action. */

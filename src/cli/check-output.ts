@@ -1,6 +1,7 @@
 /** What check prints (command spec, "check" and §3). */
 import type { CheckError, CheckHint, CheckOptions, CheckProgress, CheckResult } from '../index.ts'
 import { shortId, type ReadDataSubset } from '../index.ts'
+import { formatFixed } from './format.ts'
 import { nullIfEmpty } from './snapshot-output.ts'
 import type { CountCallback, Output } from './output.ts'
 
@@ -93,7 +94,7 @@ export class CheckOutput {
     const { subset, isFiltered } = this.#options
     const kind = isFiltered ? 'filtered ' : ''
     if (subset === undefined) return `read all ${kind}data`
-    if ('percent' in subset) return `read ${subset.percent.toFixed(1)}% of ${kind}packfiles`
+    if ('percent' in subset) return `read ${formatFixed(subset.percent, 1)}% of ${kind}packfiles`
     if ('bytes' in subset) return `read ${subset.bytes} bytes of ${kind}data packs`
     const { part, of } = subset
     return `read group #${part} of ${selected} ${kind}data packs (out of total ${this.#packCount} packs in ${of} groups)`

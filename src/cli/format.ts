@@ -13,7 +13,19 @@ export function formatBytes(bytes: number): string {
     value /= 1024
     unit += 1
   }
-  return `${value.toFixed(3)} ${UNITS[unit] ?? ''}`
+  return `${formatFixed(value, 3)} ${UNITS[unit] ?? ''}`
+}
+
+/**
+ * Go's `%.3f`: what lies exactly between two goes to the even one, where `toFixed` takes the larger.
+ * A binary fraction lies so exactly if its last bit is that of 2^-(digits + 1).
+ */
+export function formatFixed(value: number, digits: number): string {
+  const rounded = value.toFixed(digits)
+  const isTie = Math.abs(value * 2 ** (digits + 1)) % 2 === 1
+  return isTie && isOdd(Number(rounded.at(-1)))
+    ? (value - Math.sign(value) * 10 ** -(digits + 1)).toFixed(digits)
+    : rounded
 }
 
 /** `0:07`, `12:34`, `1:02:03`. */
@@ -27,7 +39,7 @@ export function formatSeconds(seconds: number): string {
 /** `42.00%`, at most 100; nothing where there is no total. */
 export function formatPercent(done: number, total: number): string {
   if (total === 0) return ''
-  return `${Math.min(100, (100 * done) / total).toFixed(2)}%`
+  return `${formatFixed(Math.min(100, (100 * done) / total), 2)}%`
 }
 
 /** A duration to the millisecond as Go writes it: `0s`, `12ms`, `1.5s`, `2m0.25s`. */
@@ -68,6 +80,10 @@ export function toJson(value: unknown): string {
 
 function escapeCharacter(character: string): string {
   return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+}
+
+function isOdd(digit: number): boolean {
+  return digit % 2 === 1
 }
 
 function two(value: number): string {

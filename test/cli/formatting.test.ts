@@ -3,6 +3,7 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
   formatBytes,
+  formatFixed,
   formatGoDuration,
   formatGoTime,
   formatPercent,
@@ -27,8 +28,34 @@ it.each([
   [2 ** 30, '1.000 GiB'],
   [2 ** 40, '1.000 TiB'],
   [2 ** 50, '1024.000 TiB'],
+  [1088, '1.062 KiB'],
+  [201_792, '197.062 KiB'],
+  [201_856, '197.125 KiB'],
+  [1216, '1.188 KiB'],
 ])('%i bytes are %s', (bytes, text) => {
   expect(formatBytes(bytes)).toBe(text)
+})
+
+it('rounds to the even one where two are as near, and else to the nearer, as whole numbers show', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: -(2 ** 30), max: 2 ** 30 }),
+      fc.integer({ min: 0, max: 8 }),
+      fc.integer({ min: 0, max: 6 }),
+      (numerator, bits, digits) => {
+        const scaled = BigInt(Math.abs(numerator)) * 10n ** BigInt(digits)
+        const unit = 2n ** BigInt(bits)
+        const twice = 2n * (scaled % unit)
+        const down = scaled / unit
+        const isUp = twice > unit || (twice === unit && down % 2n === 1n)
+        const figures = String(isUp ? down + 1n : down).padStart(digits + 1, '0')
+        const whole = figures.slice(0, figures.length - digits)
+        const expected = digits === 0 ? whole : `${whole}.${figures.slice(-digits)}`
+        expect(formatFixed(numerator / 2 ** bits, digits)).toBe((numerator < 0 ? '-' : '') + expected)
+      },
+    ),
+    { numRuns: 20_000 },
+  )
 })
 
 it.each([

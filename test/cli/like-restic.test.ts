@@ -38,6 +38,8 @@ beforeAll(async () => {
   writeFileSync('source/empty', '')
   writeFileSync('source/odd/line\nend', 'x')
   writeFileSync('source/odd/größe <&>', 'y')
+  // 1.0625 KiB, as near to 1.062 as to 1.063.
+  writeFileSync('source/tie.bin', randomBytes(3, 1088))
   writeFileSync('source/big.bin', randomBytes(1, 300_000))
   const save = async (...args: string[]): Promise<void> => {
     await must(RESTIC, ['-r', repository, 'backup', '-q', ...args])
