@@ -436,7 +436,7 @@ function readTime(start: usize): usize {
     const first = at + 1
     at = first
     while (<u32>load<u8>(at) - DIGIT_0 <= 9) at++
-    if (at == first || at > first + 9) return 0
+    if (at == first) return 0
   }
   const zone = load<u8>(at)
   if (zone == 0x5a) at += 1
