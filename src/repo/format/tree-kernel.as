@@ -31,9 +31,10 @@ const GUARD: usize = 512
 /** Up to here memory is used. */
 export const END: usize = INPUT + 131072 + GUARD
 
-/** How many nodes and IDs the last call found. */
+/** How many nodes the last call found. */
 export let nodes: u32 = 0
-export let ids: u32 = 0
+/** How many IDs it has read, those of a node that turned out to be none included. */
+let ids: u32 = 0
 
 const QUOTE: u8 = 0x22
 const BACKSLASH: u8 = 0x5c
@@ -112,12 +113,8 @@ export function scan(length: usize): usize {
   nodes = 0
   ids = 0
   while (<usize>nodes < MAX_NODES) {
-    const idCount = ids
     const after = readNode(next)
-    if (after == 0 || (previous != 0 && !isAscending(previous, next))) {
-      ids = idCount
-      break
-    }
+    if (after == 0 || (previous != 0 && !isAscending(previous, next))) break
     store<u32>(ENDS + ((<usize>nodes) << 2), <u32>(after - INPUT))
     store<u32>(ID_COUNTS + ((<usize>nodes) << 2), ids)
     nodes++
@@ -464,7 +461,6 @@ function daysOf(year: u32, month: u32): u32 {
 
 /** Reads 64 hexadecimal digits in lower case to the next ID; false where there is anything else. */
 function readId(start: usize): bool {
-  if (<usize>ids >= MAX_IDS) return false
   const target = IDS + ((<usize>ids) << 5)
   const a = v128.load(start)
   const b = v128.load(start, 16)

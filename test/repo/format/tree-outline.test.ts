@@ -227,6 +227,7 @@ describe('TreeOutline', () => {
     ['"user":"user"', '"user":"u\u0001"'],
     ['"user":"user"', '"user":"u\\x"'],
     ['"user":"user"', '"user":"u\\u12g4"'],
+    ['"user":"user"', '"user":"u\\u123g"'],
     ['"user":"user"', '"user":"u\\'],
     ['"name":"user.x"', '"name":""'],
     ['"AQIDBA=="', '"AQIDBA="'],
@@ -314,6 +315,7 @@ describe('TreeOutline', () => {
     ['b', 'a'],
     ['ab', 'a'],
     ['a&', 'a'],
+    ['a!', 'a'],
     ['a', 'A&'],
     ['ä', 'z'],
     ['\u{1f600}', '\uffee'],
@@ -321,6 +323,12 @@ describe('TreeOutline', () => {
     const json = [first, second].map((name) => encodeNode({ ...USUAL, name })).join(',')
     const bytes = bytesOf(`{"nodes":[${json}]}\n`)
     expect(() => new TreeOutline().read(bytes)).toThrow('a node out of order')
+  })
+
+  it('reads a name in the kernel that goes on where the one before it ends', () => {
+    const outline = new TreeOutline()
+    outline.read(encodeTree(['a', 'a!', 'ab', 'abc'].map((name) => ({ ...USUAL, name }))))
+    expect([0, 1, 2, 3].filter((node) => outline.isOdd(node))).toEqual([])
   })
 
   it('refuses order that is lost between what is read at once', () => {
@@ -364,6 +372,8 @@ describe('TreeOutline', () => {
       [0xc0, 0x80],
       [0xed, 0xa0, 0x80],
       [0xf4, 0x90, 0x80, 0x80],
+      [0xe0, 0x80, 0x80],
+      [0xf0, 0x80, 0x80, 0x80],
       [0xe2, 0x82],
     ]) {
       const text = bytesOf(`{"nodes":[${encodeNode({ ...USUAL, name: 'NAME' })}]}\n`)
