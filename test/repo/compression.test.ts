@@ -98,7 +98,7 @@ describe('what a frame holds is compared with', () => {
     expect(holds(Buffer.concat([CONTENT, CONTENT]))).toBe(false)
   })
 
-  it('it is damaged where it is cut or no frame', () => {
+  it('what is damaged: cut, or no frame', () => {
     expect(() => holds(CONTENT, compressed.subarray(0, -4))).toThrow(CorruptDataError)
     expect(() => holds(CONTENT, CONTENT)).toThrow(CorruptDataError)
   })
