@@ -1,8 +1,8 @@
 /** Files that a thread restores from beginning to end, as all of their content is in its hands. */
-import { closeSync, ftruncateSync, unlinkSync } from 'node:fs'
+import { closeSync, unlinkSync } from 'node:fs'
 import { nativePath } from './native-path.ts'
 import { applyMetadataToOpen, applyTimes, type Metadata } from './node-metadata.ts'
-import { createFile, writeFully } from './restore-target.ts'
+import { createFile, fillWithZeros, writeFully } from './restore-target.ts'
 import { systemFailureOf, type SystemFailure } from './system-failure.ts'
 import { isZero } from './zeros.ts'
 
@@ -26,6 +26,8 @@ export interface CreatedFilesOutcome {
 
 interface OpenFile {
   readonly fd: number
+  /** Zeros need not be written. */
+  readonly isZeroed: boolean
   missing: number
 }
 
@@ -60,7 +62,7 @@ export class CreatedFiles {
     try {
       const open = this.#open.get(file) ?? this.#create(file, planned)
       if (open === undefined) return
-      if (!this.#sparse || !isZero(plaintext)) writeFully(open.fd, plaintext, offset)
+      if (!open.isZeroed || !isZero(plaintext)) writeFully(open.fd, plaintext, offset)
       open.missing -= 1
       if (open.missing === 0) this.#finish(file, planned, open.fd)
     } catch (error) {
@@ -87,9 +89,10 @@ export class CreatedFiles {
       this.#undone.add(file)
       return undefined
     }
-    const open = { fd, missing: placeCount }
+    // It is taken away where the rest fails.
+    this.#open.set(file, { fd, isZeroed: false, missing: placeCount })
+    const open = { fd, isZeroed: fillWithZeros(fd, size, this.#sparse), missing: placeCount }
     this.#open.set(file, open)
-    if (this.#sparse) ftruncateSync(fd, size)
     return open
   }
 

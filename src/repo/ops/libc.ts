@@ -50,6 +50,8 @@ export interface Libc {
   /** Makes a device, fifo or socket; `mode` with file type bits. */
   makeNode(path: string, mode: number, device: bigint): void
   setTimes(path: string, atime: FileTime, mtime: FileTime): void
+  /** Gives a new file its size and room on the disk for all of it: it reads as zeros, as if they had been written. */
+  reserve(fd: number, sizeBytes: number): void
   userName(uid: number): string | undefined
   groupName(gid: number): string | undefined
   userId(name: string): number | undefined
@@ -138,6 +140,7 @@ class LinuxLibc implements Libc {
   readonly #removexattr: ForEntry
   readonly #mknod: NativeFunction
   readonly #utimensat: NativeFunction
+  readonly #fallocate: NativeFunction
   readonly #openat: NativeFunction
   readonly #close: NativeFunction
   readonly #getpwuid: NativeFunction
@@ -187,6 +190,9 @@ class LinuxLibc implements Libc {
     this.#removexattr = forEntry('int', 'removexattr', 'const void *name')
     this.#mknod = func('int mknod(const void *path, uint32_t mode, uint64_t device)')
     this.#utimensat = func('int utimensat(int folder, const void *path, const void *times, int flags)')
+    // Both have 64 bits for a size, wherever there is the first; musl has the second only.
+    const reserve = 'int file, int mode, int64_t offset, int64_t length'
+    this.#fallocate = firstOf([`int fallocate64(${reserve})`, `int fallocate(${reserve})`], func)
     this.#openat = func('int openat(int folder, const void *path, int flags)')
     this.#close = func('int close(int file)')
     this.#getpwuid = func(
@@ -322,6 +328,10 @@ class LinuxLibc implements Libc {
       this.#fail('utimensat', path)
   }
 
+  reserve(fd: number, sizeBytes: number): void {
+    if (this.#fallocate(fd, 0, 0, sizeBytes) < 0) this.#fail('fallocate', fd)
+  }
+
   userName(uid: number): string | undefined {
     return this.#lookup(this.#getpwuid, uid)?.name ?? undefined
   }
@@ -362,6 +372,21 @@ class LinuxLibc implements Libc {
     const errno = this.#koffi.errno()
     throw new SystemCallError(syscall, path, { errno, code: this.#codes.get(errno) ?? `errno ${errno}` })
   }
+}
+
+/** The first that the library has. @throws where it has none */
+function firstOf(
+  declarations: readonly string[],
+  func: (declaration: string) => NativeFunction,
+): NativeFunction {
+  for (const declaration of declarations.slice(0, -1)) {
+    try {
+      return func(declaration)
+    } catch {
+      // The next one, then.
+    }
+  }
+  return func(declarations.at(-1) ?? '')
 }
 
 function functionFor({ path, file }: ForEntry, entry: Entry): NativeFunction {

@@ -162,7 +162,7 @@ export class FileWriter {
         targets: Int32Array.from(flat, ({ file }) => this.#targetOf(file, whole)),
         directTargets: Int32Array.from(flat, ({ file }) => this.#open.get(file)?.directFd ?? -1),
         offsets: Float64Array.from(flat, ({ offset }) => offset),
-        skipZeros: Uint8Array.from(flat, ({ file }) => this.#maySkipZeros(file)),
+        skipZeros: Uint8Array.from(flat, ({ file }) => (this.#plan.fileAt(file).isZeroed ? 1 : 0)),
         files: whole.files,
         sparse: this.#options.sparse,
         xattrs: this.#options.xattrs,
@@ -265,10 +265,6 @@ export class FileWriter {
     if (this.#plan.fileAt(file).failed) this.#close(file)
   }
 
-  #maySkipZeros(file: number): number {
-    return this.#options.sparse && this.#plan.fileAt(file).isNew ? 1 : 0
-  }
-
   #placed(file: number, bytes: number): void {
     const planned = this.#plan.fileAt(file)
     if (planned.failed) return
@@ -321,10 +317,11 @@ export class FileWriter {
     if (planned.opened) {
       fd = this.#options.target.reopenFile(planned.location)
     } else {
-      const opened = this.#options.target.openFile(planned.location, planned.size)
+      const opened = this.#options.target.openFile(planned.location, planned.size, this.#options.sparse)
       fd = opened.fd
       planned.opened = true
       planned.isNew = opened.isNew
+      planned.isZeroed = opened.isZeroed
     }
     const isLarge = planned.size >= DIRECT_FILE_BYTES_MIN && this.#directCount < DIRECT_FILES_MAX
     const directFd = isLarge ? openDirectly(fd) : undefined

@@ -20,6 +20,8 @@ export interface PlannedFile {
   failed: boolean
   opened: boolean
   isNew: boolean
+  /** Zeros need not be written. */
+  isZeroed: boolean
 }
 
 /** Where a blob goes to. */
@@ -56,7 +58,7 @@ export class RestorePlan {
 
   /** Plans a file and returns its number. */
   add({ location, size, isUpdate, isFree, metadata }: NewFile): number {
-    const state = { missing: 0, failed: false, opened: false, isNew: false }
+    const state = { missing: 0, failed: false, opened: false, isNew: false, isZeroed: false }
     this.#files.push({ location, size, isUpdate, isFree, ...state })
     this.metadata.push(metadata)
     return this.#files.length - 1

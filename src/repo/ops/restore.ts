@@ -201,7 +201,7 @@ class RestoreRun {
     const wanted = isUpdate ? differing : blobs
     if (wanted.length === 0 || dryRun) {
       if (!dryRun) {
-        closeSync(this.#target.openFile(location, node.size).fd)
+        closeSync(this.#target.openFile(location, node.size, this.#options.sparse === true).fd)
         this.#setMetadata(location, this.#metadataOf(node))
       }
       this.#progress.bytesRestored += node.size

@@ -11,12 +11,15 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { goModeFromUnix } from '../../../src/repo/format/file-mode.ts'
 import { CreatedFiles, type FileToCreate } from '../../../src/repo/ops/created-files.ts'
+import { loadLibc } from '../../../src/repo/ops/libc.ts'
 import { MetadataTable } from '../../../src/repo/ops/metadata-table.ts'
 import type { Metadata } from '../../../src/repo/ops/node-metadata.ts'
 import { makeWorkFolder } from '../../support/repositories.ts'
+
+vi.mock(import('../../../src/repo/ops/libc.ts'), { spy: true })
 
 const CONTENT = Buffer.from('some content')
 
@@ -31,6 +34,7 @@ beforeEach(() => {
   folder = join(work, String(folders++))
   mkdirSync(folder)
 })
+afterEach(() => vi.mocked(loadLibc).mockReset())
 afterAll(() => rmSync(work, { recursive: true, force: true }))
 
 function metadata(fields: Partial<Metadata> = {}): Metadata {
@@ -118,6 +122,18 @@ describe('a file', () => {
     const { size, blocks } = statSync(planned.path)
     expect(size).toBe(2 << 20)
     expect(blocks * 512).toBeLessThan(1.5 * (1 << 20))
+  })
+
+  it.each(['with', 'without'])('has room for zeros where they may not, %s the C library', (how) => {
+    if (how === 'without') vi.mocked(loadLibc).mockReturnValue(undefined)
+    const planned = file('a', { size: 2 << 20, placeCount: 2 })
+    const files = make([planned])
+    files.write(0, 0, Buffer.alloc(1 << 20, 'x'))
+    files.write(0, 1 << 20, Buffer.alloc(1 << 20))
+    files.close()
+    const { size, blocks } = statSync(planned.path)
+    expect([size, blocks * 512 >= size]).toEqual([2 << 20, true])
+    expect(readFileSync(planned.path).equals(Buffer.alloc(2 << 20, 'x').fill(0, 1 << 20))).toBe(true)
   })
 })
 
