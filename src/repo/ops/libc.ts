@@ -42,6 +42,12 @@ export interface Libc {
   openFolder(path: string): number
   openIn(folder: number, name: string): number
   close(fd: number): void
+  /** As `openFolder` for `createIn` and `setTimesIn`, which do not take permission to list it. */
+  findFolder(path: string): number
+  /** Makes a file, to be read and written by nobody else, where nothing stands; -1 where that fails. To be closed by `close`. */
+  createIn(folder: number, name: string): number
+  /** False where that fails. */
+  setTimesIn(folder: number, name: string, atime: FileTime, mtime: FileTime): boolean
   /** Names of the extended attributes, in the order the system lists them. */
   listXattrs(entry: Entry): string[]
   getXattr(entry: Entry, name: string): Uint8Array
@@ -58,7 +64,8 @@ export interface Libc {
   groupId(name: string): number | undefined
 }
 
-const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants
+const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = constants
+const O_PATH = 0o10000000
 const O_NOATIME = 0o1000000
 const O_CLOEXEC = 0o2000000
 const AT_FDCWD = -100
@@ -142,6 +149,7 @@ class LinuxLibc implements Libc {
   readonly #utimensat: NativeFunction
   readonly #fallocate: NativeFunction
   readonly #openat: NativeFunction
+  readonly #createat: NativeFunction
   readonly #close: NativeFunction
   readonly #getpwuid: NativeFunction
   readonly #getgrgid: NativeFunction
@@ -194,6 +202,7 @@ class LinuxLibc implements Libc {
     const reserve = 'int file, int mode, int64_t offset, int64_t length'
     this.#fallocate = firstOf([`int fallocate64(${reserve})`, `int fallocate(${reserve})`], func)
     this.#openat = func('int openat(int folder, const void *path, int flags)')
+    this.#createat = func('int openat(int folder, const void *path, int flags, uint32_t mode)')
     this.#close = func('int close(int file)')
     this.#getpwuid = func(
       `int getpwuid_r(uint32_t id, _Inout_ ${type} *entry, void *buffer, size_t size, void *found)`,
@@ -245,6 +254,15 @@ class LinuxLibc implements Libc {
     const fd = this.#openat(folder, path, flags | O_NOATIME)
     // Only its owner may look at a file without showing it.
     return fd < 0 && this.#koffi.errno() === EPERM ? this.#openat(folder, path, flags) : fd
+  }
+
+  findFolder(path: string): number {
+    return this.#openat(AT_FDCWD, pathArgument(path), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+  }
+
+  createIn(folder: number, name: string): number {
+    const flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC
+    return this.#createat(folder, pathArgument(name), flags, 0o600)
   }
 
   close(fd: number): void {
@@ -322,10 +340,13 @@ class LinuxLibc implements Libc {
   }
 
   setTimes(path: string, atime: FileTime, mtime: FileTime): void {
+    if (!this.setTimesIn(AT_FDCWD, path, atime, mtime)) this.#fail('utimensat', path)
+  }
+
+  setTimesIn(folder: number, name: string, atime: FileTime, mtime: FileTime): boolean {
     putTime(this.#times, 0, atime)
     putTime(this.#times, 16, mtime)
-    if (this.#utimensat(AT_FDCWD, pathArgument(path), this.#timesBytes, AT_SYMLINK_NOFOLLOW) < 0)
-      this.#fail('utimensat', path)
+    return this.#utimensat(folder, pathArgument(name), this.#timesBytes, AT_SYMLINK_NOFOLLOW) === 0
   }
 
   reserve(fd: number, sizeBytes: number): void {

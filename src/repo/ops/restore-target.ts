@@ -82,8 +82,8 @@ export class RestoreTarget {
   }
 
   /** What stood at `location` before: nothing in folders that were made here. */
-  lstatBefore(location: string): BigIntStats | undefined {
-    return this.#newFolders.has(dirname(location)) ? undefined : this.lstat(location)
+  lstatBefore(location: string, folder: string = dirname(location)): BigIntStats | undefined {
+    return this.#newFolders.has(folder) ? undefined : this.lstat(location)
   }
 
   /** Whether `location` and all above it are folders and no symlinks to folders. */
