@@ -7,7 +7,7 @@ import type { CryptoProvider } from '../crypto/provider.ts'
 import { openInto, seal, sealInto, SEAL_OVERHEAD, type SealKey } from '../crypto/seal.ts'
 import { CorruptDataError } from '../errors.ts'
 import { allocatePages } from '../direct-io.ts'
-import { createZstd, MAX_GROWTH, type CompressionMode, type Zstd } from './compression.ts'
+import { createZstd, MAX_GROWTH, type CompressedKind, type CompressionMode, type Zstd } from './compression.ts' // prettier-ignore
 import { HEX_VALUES } from './format/hex.ts'
 import { ID_BYTES, idFromHash, type Id } from './format/id.ts'
 import { headerEntrySize, type BlobType, type PackedBlob } from './format/pack-header.ts'
@@ -40,7 +40,7 @@ export class Codec {
   readonly crypto: CryptoProvider
   readonly #key: SealKey
   readonly #options: CodecOptions
-  #zstd: Zstd | undefined
+  readonly #zstd: Partial<Record<CompressedKind, Zstd>> = {}
   /** For what nobody keeps. */
   readonly #opened = new Scratch()
   readonly #decompressed = new Scratch()
@@ -70,7 +70,7 @@ export class Codec {
    */
   encodeBlob(type: BlobType, id: Id, plaintext: Uint8Array, destination: Uint8Array): EncodedLengths {
     const lengths = this.#shouldCompress(type, plaintext)
-      ? this.#encodeCompressed(plaintext, destination)
+      ? this.#encodeCompressed(type, plaintext, destination)
       : this.#encodePlain(plaintext, destination)
     if (this.#options.extraVerify)
       this.decodeToScratch({ type, id, offset: 0, ...lengths }, destination.subarray(0, lengths.length))
@@ -81,7 +81,7 @@ export class Codec {
   measureBlob(type: BlobType, plaintext: Uint8Array): number {
     const scratch = new Uint8Array(this.encodedBound(plaintext.length))
     const lengths = this.#shouldCompress(type, plaintext)
-      ? this.#encodeCompressed(plaintext, scratch)
+      ? this.#encodeCompressed(type, plaintext, scratch)
       : this.#encodePlain(plaintext, scratch)
     return lengths.length + headerEntrySize(lengths)
   }
@@ -219,8 +219,9 @@ export class Codec {
   }
 
   /** Compresses to where the ciphertext will lie and encrypts in place, so that nothing is copied. */
-  #encodeCompressed(plaintext: Uint8Array, destination: Uint8Array): EncodedLengths {
-    const compressedLength = this.#compressor().compressInto(destination.subarray(IV_LENGTH), plaintext)
+  #encodeCompressed(type: BlobType, plaintext: Uint8Array, destination: Uint8Array): EncodedLengths {
+    const zstd = this.#compressor(type === 'tree' ? 'json' : 'data')
+    const compressedLength = zstd.compressInto(destination.subarray(IV_LENGTH), plaintext)
     const length = compressedLength + SEAL_OVERHEAD
     const compressed = destination.subarray(IV_LENGTH, IV_LENGTH + compressedLength)
     sealInto(this.crypto, this.#key, compressed, destination.subarray(0, length))
@@ -228,16 +229,16 @@ export class Codec {
   }
 
   #mark(json: Uint8Array): Uint8Array {
-    const marked = new Uint8Array(1 + this.#compressor().bound(json.length))
+    const zstd = this.#compressor('json')
+    const marked = new Uint8Array(1 + zstd.bound(json.length))
     marked[0] = COMPRESSED_MARK
-    const length = this.#compressor().compressInto(marked.subarray(1), json)
+    const length = zstd.compressInto(marked.subarray(1), json)
     return marked.subarray(0, 1 + length)
   }
 
   /** Made at first need: a version 1 repository works where no zstd can be loaded. */
-  #compressor(): Zstd {
-    this.#zstd ??= createZstd(this.#options.compression)
-    return this.#zstd
+  #compressor(kind: CompressedKind = 'data'): Zstd {
+    return (this.#zstd[kind] ??= createZstd(this.#options.compression, kind))
   }
 }
 
