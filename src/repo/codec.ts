@@ -4,7 +4,7 @@
  * relied on, unless the caller gave that up.
  */
 import type { CryptoProvider } from '../crypto/provider.ts'
-import { openInto, seal, sealInto, SEAL_OVERHEAD, type SealKey } from '../crypto/seal.ts'
+import { openInto, seal, sealInPlace, sealInto, SEAL_OVERHEAD, type SealKey } from '../crypto/seal.ts'
 import { CorruptDataError } from '../errors.ts'
 import { allocatePages } from '../direct-io.ts'
 import { createZstd, MAX_GROWTH, type CompressedKind, type CompressionMode, type Zstd } from './compression.ts' // prettier-ignore
@@ -44,6 +44,7 @@ export class Codec {
   /** For what nobody keeps. */
   readonly #opened = new Scratch()
   readonly #decompressed = new Scratch()
+  readonly #scratch: DecodingMemory = { opened: this.#opened, decompressed: this.#decompressed }
 
   constructor(options: CodecOptions) {
     this.crypto = options.crypto
@@ -72,8 +73,11 @@ export class Codec {
     const lengths = this.#shouldCompress(type, plaintext)
       ? this.#encodeCompressed(type, plaintext, destination)
       : this.#encodePlain(plaintext, destination)
-    if (this.#options.extraVerify)
-      this.decodeToScratch({ type, id, offset: 0, ...lengths }, destination.subarray(0, lengths.length))
+    if (this.#options.extraVerify) {
+      const { length, uncompressedLength } = lengths
+      const blob = { type, id, offset: 0, length, uncompressedLength }
+      this.decodeToScratch(blob, destination.subarray(0, length))
+    }
     return lengths
   }
 
@@ -101,7 +105,7 @@ export class Codec {
   decodeToScratch(blob: PackedBlob, sealed: Uint8Array, lead = 0): Uint8Array {
     this.#decompressed.lead = lead
     this.#opened.lead = blob.uncompressedLength === 0 ? lead : 0
-    return this.#decode(blob, sealed, { opened: this.#opened, decompressed: this.#decompressed })
+    return this.#decode(blob, sealed, this.#scratch)
   }
 
   /**
@@ -113,8 +117,7 @@ export class Codec {
     this.#decompressed.lead = 0
     this.#opened.lead = 0
     try {
-      const memory = { opened: this.#opened, decompressed: this.#decompressed }
-      return isSpelled(this.idOf(this.#unwrap(sealed, uncompressedLength, memory)), id, idStart)
+      return isSpelled(this.idOf(this.#unwrap(sealed, uncompressedLength, this.#scratch)), id, idStart)
     } catch (error) {
       if (error instanceof CorruptDataError) return false
       throw error
@@ -192,7 +195,7 @@ export class Codec {
 
   /** As `decodeUnpacked`, to memory of this codec: valid until the next call. */
   decodeUnpackedToScratch(sealed: Uint8Array, what: string): Uint8Array {
-    return this.#decodeUnpacked(sealed, what, { opened: this.#opened, decompressed: this.#decompressed })
+    return this.#decodeUnpacked(sealed, what, this.#scratch)
   }
 
   #decodeUnpacked(sealed: Uint8Array, what: string, memory: DecodingMemory): Uint8Array {
@@ -222,10 +225,8 @@ export class Codec {
   #encodeCompressed(type: BlobType, plaintext: Uint8Array, destination: Uint8Array): EncodedLengths {
     const zstd = this.#compressor(type === 'tree' ? 'json' : 'data')
     const compressedLength = zstd.compressInto(destination.subarray(IV_LENGTH), plaintext)
-    const length = compressedLength + SEAL_OVERHEAD
-    const compressed = destination.subarray(IV_LENGTH, IV_LENGTH + compressedLength)
-    sealInto(this.crypto, this.#key, compressed, destination.subarray(0, length))
-    return { length, uncompressedLength: plaintext.length }
+    sealInPlace(this.crypto, this.#key, destination, compressedLength)
+    return { length: compressedLength + SEAL_OVERHEAD, uncompressedLength: plaintext.length }
   }
 
   #mark(json: Uint8Array): Uint8Array {
