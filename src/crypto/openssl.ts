@@ -5,6 +5,7 @@
  */
 import { createCipheriv, randomBytes } from 'node:crypto'
 import { createRequire } from 'node:module'
+import { isSame } from './native-blocks.ts'
 import { poly1305 } from './poly1305.ts'
 
 export interface OpenSsl {
@@ -86,7 +87,7 @@ function bindCipher(library: Library, algorithm: string): Cipher {
   let hasKey = false
   return {
     begin(key, iv) {
-      const isSameKey = hasKey && Buffer.compare(key, lastKey) === 0
+      const isSameKey = hasKey && isSame(key, lastKey)
       if (isSameKey && iv === null) return
       // Where this fails, nobody knows which key the context has.
       hasKey = false
@@ -119,7 +120,7 @@ function bindBlock(library: Library): OpenSsl['aes128Block'] {
     if (block.length !== BLOCK_BYTES) throw new RangeError(`${block.length} bytes are not one block`)
     cipher.begin(key, null)
     cipher.update(encrypted, block)
-    return encrypted.slice()
+    return encrypted
   }
 }
 
@@ -140,7 +141,7 @@ function bindPoly1305(library: Library): OpenSsl['poly1305'] {
     check(init(context, oneTimeKey, KEY_BYTES, null))
     check(update(context, message, message.length))
     check(final(context, tag, written, TAG_BYTES))
-    return tag.slice()
+    return tag
   }
 }
 

@@ -14,17 +14,21 @@ interface Kernel {
 
 /** How much is copied to the kernel's memory at a time: little enough to stay in the processor's cache. */
 const SLAB_BYTES = 65_536
+const TAG_BYTES = 16
 
 let fastest: typeof poly1305 | undefined
 
-/** As `poly1305`, by the fastest code this machine can run. It is compiled at the first call, once a thread. */
+/**
+ * As `poly1305`, by the fastest code this machine can run, which is compiled at the first call, once a thread. The tag is
+ * valid until the next call.
+ */
 export function fastPoly1305(oneTimeKey: Uint8Array, message: Uint8Array): Uint8Array {
   fastest ??= createKernelPoly1305(SIMD) ?? createKernelPoly1305(SCALAR) ?? poly1305
   return fastest(oneTimeKey, message)
 }
 
 /**
- * As `poly1305`, by one build of the kernel.
+ * As `poly1305`, by one build of the kernel. The tag is valid until the next call.
  * @returns undefined where this machine or runtime cannot run it
  */
 export function createKernelPoly1305(build: string): typeof poly1305 | undefined {
@@ -33,6 +37,7 @@ export function createKernelPoly1305(build: string): typeof poly1305 | undefined
   // Read once: each look at a global of WebAssembly is a call out of JavaScript.
   const [key, tag, input] = [kernel.KEY.value, kernel.TAG.value, kernel.INPUT.value]
   const memory = new Uint8Array(kernel.memory.buffer)
+  const tagBytes = memory.subarray(tag, tag + TAG_BYTES)
   return (oneTimeKey, message) => {
     memory.set(oneTimeKey, key)
     kernel.start()
@@ -42,6 +47,6 @@ export function createKernelPoly1305(build: string): typeof poly1305 | undefined
       kernel.absorb(slab.length)
     }
     kernel.finish()
-    return memory.slice(tag, tag + 16)
+    return tagBytes
   }
 }

@@ -33,8 +33,11 @@ export interface CryptoProvider {
    * length; may be the very same memory).
    */
   aes256Ctr(key: Uint8Array, iv: Uint8Array, source: Uint8Array, destination: Uint8Array): void
-  /** One AES-128 block: 16 bytes in, 16 bytes out. */
+  /** One AES-128 block: 16 bytes in, 16 bytes out, which are valid until the next call. */
   aes128Block(key: Uint8Array, block: Uint8Array): Uint8Array
-  /** Poly1305 (RFC 8439 §2.5) under the 32-byte one-time key r || s, r clamped here: the 16-byte tag. */
+  /**
+   * Poly1305 (RFC 8439 §2.5) under the 32-byte one-time key r || s, r clamped here: the 16-byte tag, valid until the next
+   * call.
+   */
   poly1305(oneTimeKey: Uint8Array, message: Uint8Array): Uint8Array
 }

@@ -31,7 +31,8 @@ export function seal(
   iv?: Uint8Array,
 ): Uint8Array {
   const sealed = new Uint8Array(plaintext.length + SEAL_OVERHEAD)
-  sealWith(crypto, key, plaintext, { destination: sealed, iv: iv ?? freshIv(crypto) })
+  const ciphertext = sealed.subarray(IV_BYTES, IV_BYTES + plaintext.length)
+  sealWith(crypto, key, iv ?? freshIv(crypto), { plaintext, ciphertext, sealed })
   return sealed
 }
 
@@ -45,23 +46,33 @@ export function sealInto(
   plaintext: Uint8Array,
   destination: Uint8Array,
 ): void {
-  sealWith(crypto, key, plaintext, { destination, iv: freshIv(crypto) })
+  checkLength(destination, plaintext.length + SEAL_OVERHEAD)
+  const ciphertext = destination.subarray(IV_BYTES, IV_BYTES + plaintext.length)
+  sealWith(crypto, key, freshIv(crypto), { plaintext, ciphertext, sealed: destination })
+}
+
+/**
+ * As `sealInto` where the plaintext is `memory[16 … 16 + length)`: nobody needs a view of it, or of what is sealed.
+ * @throws RangeError where `memory` is shorter than `length + 32` bytes
+ */
+export function sealInPlace(crypto: CryptoProvider, key: SealKey, memory: Uint8Array, length: number): void {
+  if (memory.length < length + SEAL_OVERHEAD)
+    throw new RangeError(`${memory.length} bytes have no room for ${length + SEAL_OVERHEAD}`)
+  const text = memory.subarray(IV_BYTES, IV_BYTES + length)
+  sealWith(crypto, key, freshIv(crypto), { plaintext: text, ciphertext: text, sealed: memory })
 }
 
 function sealWith(
   crypto: CryptoProvider,
   key: SealKey,
-  plaintext: Uint8Array,
-  to: { readonly destination: Uint8Array; readonly iv: Uint8Array },
+  iv: Uint8Array,
+  texts: { readonly plaintext: Uint8Array; readonly ciphertext: Uint8Array; readonly sealed: Uint8Array },
 ): void {
-  const { destination, iv } = to
+  const { plaintext, ciphertext, sealed } = texts
   if (isZero(iv)) throw new CorruptDataError('initialisation vector', 'it is all zero')
-  checkLength(destination, plaintext.length + SEAL_OVERHEAD)
-  const end = IV_BYTES + plaintext.length
-  const ciphertext = destination.subarray(IV_BYTES, end)
   crypto.aes256Ctr(key.encrypt, iv, plaintext, ciphertext)
-  put(destination, iv, 0)
-  put(destination, mac(crypto, key, iv, ciphertext), end)
+  put(sealed, iv, 0)
+  put(sealed, mac(crypto, key, iv, ciphertext), IV_BYTES + ciphertext.length)
 }
 
 /**
@@ -71,7 +82,7 @@ function sealWith(
 export function open(crypto: CryptoProvider, key: SealKey, sealed: Uint8Array): Uint8Array {
   const ciphertext = verify(crypto, key, sealed)
   const plaintext = new Uint8Array(ciphertext.length)
-  crypto.aes256Ctr(key.encrypt, sealed.subarray(0, IV_BYTES), ciphertext, plaintext)
+  crypto.aes256Ctr(key.encrypt, verifiedIv, ciphertext, plaintext)
   return plaintext
 }
 
@@ -89,17 +100,20 @@ export function openInto(
 ): void {
   const ciphertext = verify(crypto, key, sealed)
   checkLength(destination, ciphertext.length)
-  crypto.aes256Ctr(key.encrypt, sealed.subarray(0, IV_BYTES), ciphertext, destination)
+  crypto.aes256Ctr(key.encrypt, verifiedIv, ciphertext, destination)
 }
 
-/** The ciphertext, if its MAC is right. */
+/** A copy of what was verified last: a view each time costs more than 16 bytes take to copy. */
+const verifiedIv = new Uint8Array(new ArrayBuffer(IV_BYTES))
+
+/** The ciphertext, if its MAC is right; its IV is in `verifiedIv` then. */
 function verify(crypto: CryptoProvider, key: SealKey, sealed: Uint8Array): Uint8Array {
   if (sealed.length < SEAL_OVERHEAD)
     throw new CorruptDataError('sealed data', `${sealed.length} bytes are too few`)
-  const iv = sealed.subarray(0, IV_BYTES)
-  const ciphertext = sealed.subarray(IV_BYTES, sealed.length - MAC_BYTES)
-  const expected = sealed.subarray(sealed.length - MAC_BYTES)
-  if (isZero(iv) || !equalInConstantTime(mac(crypto, key, iv, ciphertext), expected)) {
+  for (let i = 0; i < IV_BYTES; i++) verifiedIv[i] = sealed[i]!
+  const end = sealed.length - MAC_BYTES
+  const ciphertext = sealed.subarray(IV_BYTES, end)
+  if (isZero(verifiedIv) || !isAtInConstantTime(mac(crypto, key, verifiedIv, ciphertext), sealed, end)) {
     throw new CorruptDataError('sealed data', 'ciphertext verification failed')
   }
   return ciphertext
@@ -119,7 +133,7 @@ export function generateSealKey(crypto: CryptoProvider): SealKey {
   return { encrypt: crypto.randomBytes(32), k: crypto.randomBytes(16), r: crypto.randomBytes(16) }
 }
 
-const oneTimeKey = new Uint8Array(32)
+const oneTimeKey = new Uint8Array(new ArrayBuffer(32))
 
 /** Poly1305-AES: the one-time key is r || AES-128(k, IV). */
 function mac(crypto: CryptoProvider, key: SealKey, iv: Uint8Array, ciphertext: Uint8Array): Uint8Array {
@@ -130,16 +144,18 @@ function mac(crypto: CryptoProvider, key: SealKey, iv: Uint8Array, ciphertext: U
 
 const IVS_DRAWN = 64
 const drawnIvs = new WeakMap<CryptoProvider, { bytes: Uint8Array; used: number }>()
+const lastIv = new Uint8Array(new ArrayBuffer(IV_BYTES))
 
-/** Random bytes are drawn for many IVs at once: a draw costs as much as encrypting a small blob. */
+/** Random bytes are drawn for many IVs at once: a draw costs as much as encrypting a small blob. Valid until the next. */
 function freshIv(crypto: CryptoProvider): Uint8Array {
   let drawn = drawnIvs.get(crypto)
   if (drawn === undefined || drawn.used === drawn.bytes.length) {
     drawn = { bytes: crypto.randomBytes(IVS_DRAWN * IV_BYTES), used: 0 }
     drawnIvs.set(crypto, drawn)
   }
+  for (let i = 0; i < IV_BYTES; i++) lastIv[i] = drawn.bytes[drawn.used + i]!
   drawn.used += IV_BYTES
-  return drawn.bytes.subarray(drawn.used - IV_BYTES, drawn.used)
+  return lastIv
 }
 
 /** A few bytes: `set` takes longer to call than they take to copy. */
@@ -154,12 +170,14 @@ function checkLength(destination: Uint8Array, length: number): void {
 }
 
 function isZero(bytes: Uint8Array): boolean {
-  for (const byte of bytes) if (byte !== 0) return false
-  return true
+  let seen = 0
+  for (let i = 0; i < bytes.length; i++) seen |= bytes[i]!
+  return seen === 0
 }
 
-function equalInConstantTime(a: Uint8Array, b: Uint8Array): boolean {
-  let difference = a.length ^ b.length
-  for (let i = 0; i < a.length; i++) difference |= a[i]! ^ (b[i] ?? 0)
+/** Whether `bytes[start …]` are those of the tag. */
+function isAtInConstantTime(tag: Uint8Array, bytes: Uint8Array, start: number): boolean {
+  let difference = 0
+  for (let i = 0; i < MAC_BYTES; i++) difference |= tag[i]! ^ bytes[start + i]!
   return difference === 0
 }

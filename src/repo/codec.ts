@@ -4,10 +4,16 @@
  * relied on, unless the caller gave that up.
  */
 import type { CryptoProvider } from '../crypto/provider.ts'
-import { openInto, seal, sealInto, SEAL_OVERHEAD, type SealKey } from '../crypto/seal.ts'
+import { openInto, seal, sealInPlace, sealInto, SEAL_OVERHEAD, type SealKey } from '../crypto/seal.ts'
 import { CorruptDataError } from '../errors.ts'
 import { allocatePages } from '../direct-io.ts'
-import { createZstd, MAX_GROWTH, type CompressionMode, type Zstd } from './compression.ts'
+import {
+  createZstd,
+  MAX_GROWTH,
+  type CompressedKind,
+  type CompressionMode,
+  type Zstd,
+} from './compression.ts'
 import { HEX_VALUES } from './format/hex.ts'
 import { ID_BYTES, idFromHash, type Id } from './format/id.ts'
 import { headerEntrySize, type BlobType, type PackedBlob } from './format/pack-header.ts'
@@ -40,10 +46,11 @@ export class Codec {
   readonly crypto: CryptoProvider
   readonly #key: SealKey
   readonly #options: CodecOptions
-  #zstd: Zstd | undefined
+  readonly #zstd: Partial<Record<CompressedKind, Zstd>> = {}
   /** For what nobody keeps. */
   readonly #opened = new Scratch()
   readonly #decompressed = new Scratch()
+  readonly #scratch: DecodingMemory = { opened: this.#opened, decompressed: this.#decompressed }
 
   constructor(options: CodecOptions) {
     this.crypto = options.crypto
@@ -70,10 +77,13 @@ export class Codec {
    */
   encodeBlob(type: BlobType, id: Id, plaintext: Uint8Array, destination: Uint8Array): EncodedLengths {
     const lengths = this.#shouldCompress(type, plaintext)
-      ? this.#encodeCompressed(plaintext, destination)
+      ? this.#encodeCompressed(type, plaintext, destination)
       : this.#encodePlain(plaintext, destination)
-    if (this.#options.extraVerify)
-      this.decodeToScratch({ type, id, offset: 0, ...lengths }, destination.subarray(0, lengths.length))
+    if (this.#options.extraVerify) {
+      const { length, uncompressedLength } = lengths
+      const blob = { type, id, offset: 0, length, uncompressedLength }
+      this.decodeToScratch(blob, destination.subarray(0, length))
+    }
     return lengths
   }
 
@@ -81,7 +91,7 @@ export class Codec {
   measureBlob(type: BlobType, plaintext: Uint8Array): number {
     const scratch = new Uint8Array(this.encodedBound(plaintext.length))
     const lengths = this.#shouldCompress(type, plaintext)
-      ? this.#encodeCompressed(plaintext, scratch)
+      ? this.#encodeCompressed(type, plaintext, scratch)
       : this.#encodePlain(plaintext, scratch)
     return lengths.length + headerEntrySize(lengths)
   }
@@ -101,7 +111,7 @@ export class Codec {
   decodeToScratch(blob: PackedBlob, sealed: Uint8Array, lead = 0): Uint8Array {
     this.#decompressed.lead = lead
     this.#opened.lead = blob.uncompressedLength === 0 ? lead : 0
-    return this.#decode(blob, sealed, { opened: this.#opened, decompressed: this.#decompressed })
+    return this.#decode(blob, sealed, this.#scratch)
   }
 
   /**
@@ -113,8 +123,7 @@ export class Codec {
     this.#decompressed.lead = 0
     this.#opened.lead = 0
     try {
-      const memory = { opened: this.#opened, decompressed: this.#decompressed }
-      return isSpelled(this.idOf(this.#unwrap(sealed, uncompressedLength, memory)), id, idStart)
+      return isSpelled(this.idOf(this.#unwrap(sealed, uncompressedLength, this.#scratch)), id, idStart)
     } catch (error) {
       if (error instanceof CorruptDataError) return false
       throw error
@@ -198,7 +207,7 @@ export class Codec {
 
   /** As `decodeUnpacked`, to memory of this codec: valid until the next call. */
   decodeUnpackedToScratch(sealed: Uint8Array, what: string): Uint8Array {
-    return this.#decodeUnpacked(sealed, what, { opened: this.#opened, decompressed: this.#decompressed })
+    return this.#decodeUnpacked(sealed, what, this.#scratch)
   }
 
   #decodeUnpacked(sealed: Uint8Array, what: string, memory: DecodingMemory): Uint8Array {
@@ -225,28 +234,26 @@ export class Codec {
   }
 
   /** Compresses to where the ciphertext will lie and encrypts in place, so that nothing is copied. */
-  #encodeCompressed(plaintext: Uint8Array, destination: Uint8Array): EncodedLengths {
-    const compressedLength = this.#compressor().compressInto(destination.subarray(IV_LENGTH), plaintext)
-    const length = compressedLength + SEAL_OVERHEAD
-    const compressed = destination.subarray(IV_LENGTH, IV_LENGTH + compressedLength)
-    sealInto(this.crypto, this.#key, compressed, destination.subarray(0, length))
-    return { length, uncompressedLength: plaintext.length }
+  #encodeCompressed(type: BlobType, plaintext: Uint8Array, destination: Uint8Array): EncodedLengths {
+    const zstd = this.#compressor(type === 'tree' ? 'json' : 'data')
+    const compressedLength = zstd.compressInto(destination.subarray(IV_LENGTH), plaintext)
+    sealInPlace(this.crypto, this.#key, destination, compressedLength)
+    return { length: compressedLength + SEAL_OVERHEAD, uncompressedLength: plaintext.length }
   }
 
   /** As `#encodeCompressed`, behind the mark. */
   #sealCompressed(json: Uint8Array): Uint8Array {
-    const room = new Uint8Array(1 + this.#compressor().bound(json.length) + SEAL_OVERHEAD)
+    const zstd = this.#compressor('json')
+    const room = new Uint8Array(1 + zstd.bound(json.length) + SEAL_OVERHEAD)
     room[IV_LENGTH] = COMPRESSED_MARK
-    const end = IV_LENGTH + 1 + this.#compressor().compressInto(room.subarray(IV_LENGTH + 1), json)
-    const sealed = room.subarray(0, end - IV_LENGTH + SEAL_OVERHEAD)
-    sealInto(this.crypto, this.#key, room.subarray(IV_LENGTH, end), sealed)
-    return sealed
+    const length = 1 + zstd.compressInto(room.subarray(IV_LENGTH + 1), json)
+    sealInPlace(this.crypto, this.#key, room, length)
+    return room.subarray(0, length + SEAL_OVERHEAD)
   }
 
   /** Made at first need: a version 1 repository works where no zstd can be loaded. */
-  #compressor(): Zstd {
-    this.#zstd ??= createZstd(this.#options.compression)
-    return this.#zstd
+  #compressor(kind: CompressedKind = 'data'): Zstd {
+    return (this.#zstd[kind] ??= createZstd(this.#options.compression, kind))
   }
 }
 

@@ -1,6 +1,6 @@
 /** Which data blobs need not be stored: those of the index as it was loaded, and those some thread has claimed since. */
 import { BlobLookup, type SharedBlobs } from './blob-index.ts'
-import { idToBytes, type Id } from './format/id.ts'
+import { ID_BYTES, idInto, type Id } from './format/id.ts'
 import { allocateClaims, IdClaims, type SharedClaims } from './id-claims.ts'
 
 /** What another thread needs to know the same. */
@@ -12,6 +12,7 @@ export interface SharedKnownBlobs {
 export class KnownBlobs {
   readonly #stored: BlobLookup
   readonly #claims: IdClaims
+  readonly #bytes = new Uint8Array(ID_BYTES)
 
   constructor(shared: SharedKnownBlobs) {
     this.#stored = new BlobLookup(shared.stored)
@@ -25,8 +26,14 @@ export class KnownBlobs {
 
   /** False where the caller is the one to store this data blob. */
   isKnownOrClaim(id: Id): boolean {
-    const bytes = idToBytes(id)
+    const bytes = this.#bytesOf(id)
     return this.#stored.has('data', bytes) || !this.#claims.claim(bytes)
+  }
+
+  /** Valid until the next call. */
+  #bytesOf(id: Id): Uint8Array {
+    idInto(id, this.#bytes, 0)
+    return this.#bytes
   }
 
   /** Another table of claims where the last one fills up: to be given to `addClaims` of every other thread. */

@@ -1,6 +1,7 @@
 /** The other end of the worker pool: runs tasks on a worker thread, one after another. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { nativeCrypto } from '../crypto/native.ts'
+import { loadOpenSsl } from '../crypto/openssl.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { ThreadContext, type ThreadSetup } from './thread-context.ts'
 import type { TaskTable, WorkerReply, WorkerRequest } from './worker-pool.ts'
@@ -40,5 +41,8 @@ export async function serveTasks(tasks: TaskTable): Promise<void> {
 
 /** The portable one is not loaded unless it is wanted. */
 async function providerOf({ provider }: ThreadSetup): Promise<CryptoProvider> {
-  return provider === 'native' ? nativeCrypto : (await import('../crypto/portable.ts')).portableCrypto
+  if (provider === 'portable') return (await import('../crypto/portable.ts')).portableCrypto
+  // There are threads where there is much to do: code that V8 optimised for the ways without it would be in vain.
+  loadOpenSsl()
+  return nativeCrypto
 }

@@ -7,6 +7,7 @@ import {
   open,
   openInto,
   seal,
+  sealInPlace,
   sealInto,
   SEAL_OVERHEAD,
   validateSealKey,
@@ -77,6 +78,15 @@ describe.each([nativeCrypto, portableCrypto])('with the $name provider', (crypto
     for (const length of [36, 38]) {
       expect(() => sealInto(crypto, MASTER_KEY, count(0, 5), new Uint8Array(length))).toThrow(RangeError)
     }
+  })
+
+  it.each([0, 1, 1000, 70_000])('seals %i bytes where they lie, and nothing behind them', (length) => {
+    const memory = repeat(0xaa, length + SEAL_OVERHEAD + 10)
+    memory.set(count(5, length), 16)
+    sealInPlace(crypto, MASTER_KEY, memory, length)
+    expect(toHex(open(crypto, MASTER_KEY, memory.subarray(0, -10)))).toBe(toHex(count(5, length)))
+    expect(toHex(memory.subarray(-10))).toBe('aa'.repeat(10))
+    expect(() => sealInPlace(crypto, MASTER_KEY, memory.subarray(0, -11), length)).toThrow(RangeError)
   })
 
   it.each([0, 1, 1000, 70_000])('opens %i bytes in place and beside', (length) => {

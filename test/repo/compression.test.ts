@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { CCtx, CParameter } from 'zstd-napi/binding.js'
 import { CorruptDataError } from '../../src/errors.ts'
@@ -101,5 +102,28 @@ describe('what a frame holds is compared with', () => {
   it('what is damaged: cut, or no frame', () => {
     expect(() => holds(CONTENT, compressed.subarray(0, -4))).toThrow(CorruptDataError)
     expect(() => holds(CONTENT, CONTENT)).toThrow(CorruptDataError)
+  })
+})
+
+describe('JSON full of hashes', () => {
+  const nodes = Array.from({ length: 1500 }, (_, i) => {
+    const hash = createHash('sha256').update(String(i)).digest('hex')
+    return `{"name":"file-${i}","type":"file","mode":420,"inode":${i + 7_000_000},"content":["${hash}"]}`
+  })
+  const json = new TextEncoder().encode(`{"nodes":[${nodes.join(',')}]}\n`)
+  const pack = (mode: 'auto' | 'max', kind: 'data' | 'json'): Uint8Array => {
+    const zstd = createZstd(mode, kind)
+    const packed = new Uint8Array(zstd.bound(json.length))
+    return packed.slice(0, zstd.compressInto(packed, json))
+  }
+
+  it('becomes smaller than as data, and is unpacked like anything else', () => {
+    const packed = pack('auto', 'json')
+    expect(packed.length).toBeLessThan(pack('auto', 'data').length * 0.95)
+    expect(Buffer.from(unpack(packed).plain).equals(json)).toBe(true)
+  })
+
+  it('is left to the higher levels, which find the best matches themselves', () => {
+    expect(pack('max', 'json')).toEqual(pack('max', 'data'))
   })
 })
