@@ -270,6 +270,11 @@ export class BlobIndex {
     return blobs
   }
 
+  /** Some blobs of pack number `pack`. */
+  blobsAtRows(pack: number, rows: readonly number[]): PackedBlob[] {
+    return rows.map((row) => this.#blobAt(row, this.#offsetAt(row, pack)))
+  }
+
   /** What the header of pack number `pack` must hold; undefined where blobs do not lie end to end from its start. */
   packHeaderAt(pack: number): Uint8Array | undefined {
     if (this.#irregularOffsets.has(pack)) return undefined

@@ -27,19 +27,19 @@ export interface FileToCreate {
 export function filesToCreate(files: readonly FileToCreate[], metadata: MetadataTable): FilesToCreate {
   const folders: string[] = []
   const folderOf = new Uint32Array(files.length)
-  files.forEach(({ folder }, i) => {
+  const sizes = new Float64Array(files.length)
+  const placeCounts = new Uint32Array(files.length)
+  let names = ''
+  files.forEach(({ folder, name, size, placeCount }, i) => {
     // Neighbours are in one folder; one that comes again later is as good as another.
     if (folders.at(-1) !== folder) folders.push(folder)
     folderOf[i] = folders.length - 1
+    names += i === 0 ? name : `/${name}`
+    sizes[i] = size
+    placeCounts[i] = placeCount
   })
-  return {
-    folders,
-    folderOf,
-    names: files.map(({ name }) => name).join('/'),
-    sizes: Float64Array.from(files, ({ size }) => size),
-    placeCounts: Uint32Array.from(files, ({ placeCount }) => placeCount),
-    metadata: metadata.pick(files.map(({ row }) => row)),
-  }
+  const rows = files.map(({ row }) => row)
+  return { folders, folderOf, names, sizes, placeCounts, metadata: metadata.pick(rows) }
 }
 
 export function namesOf({ names }: FilesToCreate): string[] {

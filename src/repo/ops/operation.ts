@@ -45,17 +45,22 @@ const STRETCH_MS = 25
 export class Pacer {
   readonly #signal: AbortSignal | undefined
   readonly #onTurn: (() => void) | undefined
+  readonly #stretchMs: number
   #lastMs = performance.now()
 
-  /** @param onTurn called at each pause: a good moment to report progress */
-  constructor(signal?: AbortSignal, onTurn?: () => void) {
+  /**
+   * @param onTurn called at each pause: a good moment to report progress
+   * @param stretchMs shorter where threads are to be given work meanwhile
+   */
+  constructor(signal?: AbortSignal, onTurn?: () => void, stretchMs: number = STRETCH_MS) {
     this.#signal = signal
     this.#onTurn = onTurn
+    this.#stretchMs = stretchMs
   }
 
   /** Whether it is time for `pause`: cheap enough to ask after every file. */
   get isDue(): boolean {
-    return performance.now() - this.#lastMs >= STRETCH_MS
+    return performance.now() - this.#lastMs >= this.#stretchMs
   }
 
   /** @throws AbortedError */

@@ -4,7 +4,7 @@
  * is made and finished by the thread that decodes them; others are opened here and finished with their last blob.
  */
 import { closeSync } from 'node:fs'
-import { CorruptDataError, ResticError } from '../../errors.ts'
+import { BackendError, CorruptDataError, ResticError } from '../../errors.ts'
 import type { BlobIndex } from '../blob-index.ts'
 import type { Id } from '../format/id.ts'
 import { plaintextLengthOf, type PackedBlob } from '../format/pack-header.ts'
@@ -17,13 +17,14 @@ import { filesToCreate, type FileToCreate } from './files-to-create.ts'
 import { applyMetadata } from './node-metadata.ts'
 import type { Pacer } from './operation.ts'
 import { GroupMemory, groupsOf, type Group } from './restore-groups.ts'
+import type { RestoreJobs } from './restore-jobs.ts'
 import { locationOf, type PackJob, type Place, type PlannedFile, type RestorePlan } from './restore-plan.ts'
 import { createXattrSelector, type SelectOptions } from './restore-select.ts'
 import { isTargetFull, targetFullError, writeFully, type RestoreTarget } from './restore-target.ts'
 import { sentBlobs } from './sent-blobs.ts'
 import { systemErrorOf } from './system-failure.ts'
 import { startThreads, type Tasks } from './threads.ts'
-import type { WriteBlobsOutput } from './write-blobs-task.ts'
+import type { SentPlaces, WriteBlobsOutput } from './write-blobs-task.ts'
 
 /** File descriptors kept open at once. */
 const OPEN_FILES_MAX = 512
@@ -67,16 +68,23 @@ export class FileWriter {
   }
 
   /**
-   * Writes everything planned.
-   * @throws AbortedError, BackendError where the disk is full, errors of the store that concern more than one pack
+   * Does all jobs, while more of them may be planned. Where it fails, they fail.
+   * @throws AbortedError, BackendError where the disk is full, errors of the store that concern more than one pack, and
+   * those of the jobs
    */
-  async write(): Promise<void> {
+  async write(jobs: RestoreJobs): Promise<void> {
     try {
-      await forEachParallel(
-        this.#plan.jobs(this.#index),
-        this.#options.repository.backend.connections,
-        (job) => this.#writePack(job),
-      )
+      await forEachParallel(jobs, this.#options.repository.backend.connections, async (job) => {
+        try {
+          await this.#writePack(job)
+        } catch (error) {
+          jobs.fail(error)
+          throw error
+        }
+      })
+    } catch (error) {
+      if (error instanceof BackendError && isTargetFull(error.cause)) this.#isFull = true
+      throw error
     } finally {
       // First the threads end: nobody may write to a number that could be another file's by then.
       await this.#pool?.close()
@@ -87,15 +95,13 @@ export class FileWriter {
 
   /** Files of full size with holes in them would pass for restored. */
   #removeHalves(): void {
-    for (const planned of this.#plan.files)
+    for (const planned of this.#plan.files())
       if (planned.opened && planned.isNew && planned.missing > 0)
         this.#options.target.clear(locationOf(planned))
   }
 
   async #writePack(job: PackJob): Promise<void> {
-    const all = this.#index.blobsAt(job.pack)
-    const { start } = this.#index.rowsOfPack(job.pack)
-    const blobs = job.rows.map((row) => all[row - start]).filter((blob) => blob !== undefined)
+    const blobs = this.#index.blobsAtRows(job.pack, job.rows)
     let next = 0
     let failure: ResticError | undefined
     for await (const part of this.#readParts(job.packId, blobs, (error) => (failure = error))) {
@@ -153,17 +159,12 @@ export class FileWriter {
     const opened = group.places.map((ofBlob) =>
       ofBlob.filter(({ file }) => whole.numbers.has(file) || this.#pin(file)),
     )
-    const flat = opened.flat()
     const output = await this.#threads().run(
       'writeBlobs',
       {
         bytes,
         blobs: sentBlobs(blobs, group.start),
-        placeCounts: Uint32Array.from(opened, ({ length }) => length),
-        targets: Int32Array.from(flat, ({ file }) => this.#targetOf(file, whole)),
-        directTargets: Int32Array.from(flat, ({ file }) => this.#open.get(file)?.directFd ?? -1),
-        offsets: Float64Array.from(flat, ({ offset }) => offset),
-        skipZeros: Uint8Array.from(flat, ({ file }) => (this.#plan.fileAt(file).isZeroed ? 1 : 0)),
+        ...this.#columnsOf(opened, whole),
         files: filesToCreate(whole.files, this.#plan.metadata),
         sparse: this.#options.sparse,
         xattrs: this.#options.xattrs,
@@ -171,7 +172,8 @@ export class FileWriter {
       bytes,
       (memory) => this.#memory.give(memory),
     )
-    for (const { file } of flat) if (!whole.numbers.has(file)) this.#unpin(file)
+    for (const ofBlob of opened)
+      for (const { file } of ofBlob) if (!whole.numbers.has(file)) this.#unpin(file)
     this.#takeOutcome(whole, output.files)
     let place = 0
     for (const [i, blob] of blobs.entries()) {
@@ -219,9 +221,29 @@ export class FileWriter {
     return { location: folder, path: target.pathOf(folder) }
   }
 
-  #targetOf(file: number, { numbers }: WholeFiles): number {
-    const number = numbers.get(file)
-    return number === undefined ? (this.#open.get(file)?.fd ?? -1) : -1 - number
+  #columnsOf(places: readonly (readonly Place[])[], { numbers }: WholeFiles): SentPlaces {
+    const count = places.reduce((sum, { length }) => sum + length, 0)
+    const placeCounts = new Uint32Array(places.length)
+    const targets = new Int32Array(count)
+    const directTargets = new Int32Array(count).fill(-1)
+    const offsets = new Float64Array(count)
+    const skipZeros = new Uint8Array(count)
+    let i = 0
+    for (const [blob, ofBlob] of places.entries()) {
+      placeCounts[blob] = ofBlob.length
+      for (const { file, offset } of ofBlob) {
+        const number = numbers.get(file)
+        offsets[i] = offset
+        if (number === undefined) {
+          const open = this.#open.get(file)
+          targets[i] = open?.fd ?? -1
+          directTargets[i] = open?.directFd ?? -1
+          skipZeros[i] = this.#plan.fileAt(file).isZeroed ? 1 : 0
+        } else targets[i] = -1 - number
+        i += 1
+      }
+    }
+    return { placeCounts, targets, directTargets, offsets, skipZeros }
   }
 
   #takeOutcome(whole: WholeFiles, outcome: WriteBlobsOutput['files']): void {
@@ -243,6 +265,7 @@ export class FileWriter {
     planned.isNew = true
     this.#options.onBytes(file, planned.size)
     this.#options.onDone(file)
+    this.#plan.forget(file)
   }
 
   /** Opens a file and keeps it open until `#unpin`. False where that failed, now or before. */
@@ -353,6 +376,7 @@ export class FileWriter {
     for (const error of applyMetadata(path, this.#plan.metadata.at(file), this.#selectXattr))
       this.#options.onMetadataError(file, error)
     this.#options.onDone(file)
+    this.#plan.forget(file)
   }
 
   #fail(file: number, error: Error): void {

@@ -4,7 +4,6 @@ import type { Id } from '../format/id.ts'
 import { isSafeNodeName } from '../format/raw-name.ts'
 import type { Node } from '../format/tree.ts'
 import type { Repository } from '../repository.ts'
-import type { Pacer } from './operation.ts'
 
 /** Whether an item is restored, and for a folder whether anything in it may be. */
 export type RestoreSelector = (
@@ -24,7 +23,8 @@ export interface RestoreVisitor {
 export interface RestoreWalkOptions {
   readonly repository: Repository
   readonly select: RestoreSelector
-  readonly pacer: Pacer
+  /** Asked before every entry: the walk goes on when what it gives resolves, or at once where that is nothing. */
+  readonly pause: () => Promise<void> | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -63,7 +63,8 @@ async function walkFolder(
   let anyRestored = false
   for (const node of nodes) {
     throwIfAborted(options.signal)
-    if (options.pacer.isDue) await options.pacer.pause()
+    const paused = options.pause()
+    if (paused !== undefined) await paused
     const restored = await walkNode(location, node, options, visitor)
     anyRestored = anyRestored || restored
   }

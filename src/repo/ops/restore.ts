@@ -20,12 +20,18 @@ import { applyMetadata, ownerOf, type Metadata, type OwnerOptions } from './node
 import { Pacer } from './operation.ts'
 import { differingBlobs, type WantedBlob } from './restore-compare.ts'
 import { FileWriter } from './restore-files.ts'
+import { RestoreJobs, WINDOW_PLACES } from './restore-jobs.ts'
 import { checkOptions, type RestoreOptions, type RestoreResult } from './restore-options.ts'
 import { locationOf, RestorePlan } from './restore-plan.ts'
 import { createSelector, createXattrSelector } from './restore-select.ts'
 import { isTargetFull, RestoreTarget, targetFullError } from './restore-target.ts'
 import { judge, type Verdict } from './restore-verdict.ts'
-import { walkSnapshot, type RestoreSelector, type RestoreWalkOptions } from './restore-walk.ts'
+import {
+  walkSnapshot,
+  type RestoreSelector,
+  type RestoreVisitor,
+  type RestoreWalkOptions,
+} from './restore-walk.ts'
 import { findSnapshot } from './snapshots.ts'
 
 /**
@@ -39,6 +45,9 @@ export async function restore(repository: Repository, options: RestoreOptions): 
   if (repository.settings.noLock === true) return run(options.signal)
   return readLocked(await repository.lock(false, options.signal, true), run)
 }
+
+/** Threads wait for what they are to write next no longer than for this. */
+const STRETCH_MS = 4
 
 class RestoreRun {
   readonly #repository: Repository
@@ -84,7 +93,7 @@ class RestoreRun {
       ownershipByName: options.ownershipByName === true,
     }
     this.#selectXattr = createXattrSelector(options)
-    this.#pacer = new Pacer(this.#signal, () => this.#reportProgress())
+    this.#pacer = new Pacer(this.#signal, () => this.#reportProgress(), STRETCH_MS)
   }
 
   async run(): Promise<RestoreResult> {
@@ -101,18 +110,14 @@ class RestoreRun {
     this.#repository.discardIndex()
     await this.#repository.loadIndex({ signal, onProgress: this.#options.onLoadIndex })
     const tree = await this.#subtree(record.snapshot.tree, subfolder)
-    const walk: RestoreWalkOptions = {
-      repository: this.#repository,
-      select: this.#select,
-      pacer: this.#pacer,
-      signal,
+    if (this.#options.dryRun === true) await this.#planAll(tree, () => this.#pause())
+    else {
+      this.#target.createRoot()
+      await this.#restoreContent(tree)
     }
-    if (this.#options.dryRun !== true) this.#target.createRoot()
-    await this.#planAll(tree, walk)
-    await this.#restoreContent()
     await this.#finishAll()
     this.#reportProgress()
-    if (this.#options.verify === true) await this.#verify(tree, walk)
+    if (this.#options.verify === true) await this.#verify(tree)
     const durationSeconds = (performance.now() - this.#started) / 1000
     return {
       record,
@@ -135,9 +140,9 @@ class RestoreRun {
   }
 
   /** Makes the folders, and finds out what goes where. */
-  async #planAll(tree: Id, walk: RestoreWalkOptions): Promise<void> {
+  async #planAll(tree: Id, pause: RestoreWalkOptions['pause']): Promise<void> {
     const { dryRun = false, delete: deletes = false } = this.#options
-    await walkSnapshot(tree, walk, {
+    await this.#walk(tree, pause, {
       onError: (location, error) => this.#fail(location, error),
       enterFolder: (location) => {
         this.#progress.filesTotal += 1
@@ -158,11 +163,36 @@ class RestoreRun {
     })
   }
 
-  async #restoreContent(): Promise<void> {
-    if (this.#options.dryRun === true) return
+  #walk(tree: Id, pause: RestoreWalkOptions['pause'], visitor: RestoreVisitor): Promise<void> {
+    const walk = { repository: this.#repository, select: this.#select, signal: this.#signal, pause }
+    return walkSnapshot(tree, walk, visitor)
+  }
+
+  #pause(): Promise<void> | undefined {
+    return this.#pacer.isDue ? this.#pacer.pause() : undefined
+  }
+
+  /** Plans all that is to be done, and restores what is files' content meanwhile. */
+  async #restoreContent(tree: Id): Promise<void> {
+    const { index, backend } = this.#repository
+    const windowPlaces = backend.listsForFree === true ? WINDOW_PLACES : Number.POSITIVE_INFINITY
+    const jobs = new RestoreJobs(this.#plan, index, windowPlaces)
+    const writing = this.#writer().write(jobs)
+    // It is waited for below; until then it must not pass for unhandled.
+    writing.catch(() => undefined)
+    try {
+      await this.#planAll(tree, () => jobs.passOn() ?? this.#pause())
+      jobs.complete()
+    } catch (error) {
+      jobs.fail(error)
+    }
+    await writing
+  }
+
+  #writer(): FileWriter {
     const plan = this.#plan
     const { includeXattrs, excludeXattrs, sparse } = this.#options
-    const writer = new FileWriter(plan, {
+    return new FileWriter(plan, {
       repository: this.#repository,
       target: this.#target,
       pacer: this.#pacer,
@@ -177,7 +207,6 @@ class RestoreRun {
       onMetadataError: (file, error) => this.#report(locationOf(plan.fileAt(file)), error),
       onError: (file, error) => this.#fail(locationOf(plan.fileAt(file)), error),
     })
-    await writer.write()
   }
 
   #planFile(location: string, node: Node, folder: string): void {
@@ -327,7 +356,8 @@ class RestoreRun {
 
   #metadataOf(node: Node): Metadata {
     const { type, mode, atime, mtime, extendedAttributes } = node
-    return { type, mode, atime, mtime, extendedAttributes, ...ownerOf(node, this.#owners) }
+    const { uid, gid } = ownerOf(node, this.#owners)
+    return { type, mode, atime, mtime, extendedAttributes, uid, gid }
   }
 
   #setMetadata(location: string, metadata: Metadata): void {
@@ -350,9 +380,9 @@ class RestoreRun {
     }
   }
 
-  async #verify(tree: Id, walk: RestoreWalkOptions): Promise<void> {
+  async #verify(tree: Id): Promise<void> {
     this.#options.onVerifyStart?.()
-    await walkSnapshot(tree, walk, {
+    await this.#walk(tree, () => this.#pause(), {
       onError: (location, error) => this.#fail(location, error),
       visit: (location, node) => {
         if (node.type !== 'file' || this.#skipped.has(location) || this.#failed.has(location)) return

@@ -14,11 +14,19 @@ import { blobAt, type SentBlobs } from './sent-blobs.ts'
 import { systemFailureOf, type SystemFailure } from './system-failure.ts'
 import { isZero } from './zeros.ts'
 
-export interface WriteBlobsInput {
+export interface WriteBlobsInput extends SentPlaces {
   /** Stored bytes that hold all the blobs. */
   readonly bytes: Uint8Array
   /** Offsets are those in `bytes`. */
   readonly blobs: SentBlobs
+  readonly files: FilesToCreate
+  /** Zeros are not written to `files`. */
+  readonly sparse: boolean
+  readonly xattrs: Pick<SelectOptions, 'includeXattrs' | 'excludeXattrs'>
+}
+
+/** Where the blobs go to. */
+export interface SentPlaces {
   /** How many places each blob goes to; the places of all blobs follow in the columns below. */
   readonly placeCounts: Uint32Array
   /** An open file, or `-1 - n` for number n of `files`. */
@@ -28,10 +36,6 @@ export interface WriteBlobsInput {
   readonly offsets: Float64Array
   /** 1 where zeros need not be written: the file is new and full of them. Of open files. */
   readonly skipZeros: Uint8Array
-  readonly files: FilesToCreate
-  /** Zeros are not written to `files`. */
-  readonly sparse: boolean
-  readonly xattrs: Pick<SelectOptions, 'includeXattrs' | 'excludeXattrs'>
 }
 
 export interface WriteBlobsOutput {
