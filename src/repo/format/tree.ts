@@ -54,11 +54,21 @@ export interface Node {
 const HEAD = '{"nodes":['
 const TAIL = ']}\n'
 
+/** What a node of a file comes to, or a little more. */
+const NODE_BYTES = 512
+/** For what stands around nodes, and a comma that is thought to take three bytes. */
+const FRAME_BYTES = 64
+
 /** Encodes a tree node by node. */
 export class TreeEncoder {
-  readonly #text = new Utf8Buffer()
+  readonly #text: Utf8Buffer
   #count = 0
   #lastName = ''
+
+  /** @param expectedBytes of the tree; there may be more */
+  constructor(expectedBytes?: number) {
+    this.#text = new Utf8Buffer(expectedBytes)
+  }
 
   /** How many nodes were added, those encoded before counted as one. */
   get count(): number {
@@ -90,7 +100,7 @@ export class TreeEncoder {
   /** The tree's bytes. The encoder must not be used afterwards. */
   finish(): Uint8Array {
     this.#text.append(this.#count === 0 ? HEAD + TAIL : TAIL)
-    return this.#text.toBytes()
+    return this.#text.take()
   }
 }
 
@@ -99,8 +109,11 @@ export class TreeEncoder {
  * @param nodes bytes stand for nodes that are encoded, as `TreeEncoder.addEncoded` takes them
  * @throws InvalidInputError unless names are strictly ascending in byte order
  */
-export function encodeTree(nodes: Iterable<Node | Uint8Array>): Uint8Array {
-  const tree = new TreeEncoder()
+export function encodeTree(nodes: readonly (Node | Uint8Array)[]): Uint8Array {
+  // Trees of large folders are long, and memory that was too small for them would wait for the collector.
+  let expectedBytes = FRAME_BYTES
+  for (const node of nodes) expectedBytes += node instanceof Uint8Array ? node.length + 1 : NODE_BYTES
+  const tree = new TreeEncoder(expectedBytes)
   for (const node of nodes) {
     if (node instanceof Uint8Array) tree.addEncoded(node)
     else tree.add(node)

@@ -8,10 +8,15 @@ const MAX_UTF8_PER_UNIT = 3
 const encoder = new TextEncoder()
 
 export class Utf8Buffer {
-  #bytes = new Uint8Array(INITIAL_BYTES)
+  #bytes: Uint8Array
   #length = 0
   /** What is not yet in `#bytes`: encoding many pieces at once is faster. */
   #pending = ''
+
+  /** @param expectedBytes so much can be appended before memory has to grow */
+  constructor(expectedBytes: number = INITIAL_BYTES) {
+    this.#bytes = new Uint8Array(expectedBytes)
+  }
 
   append(text: string): void {
     this.#pending += text
@@ -30,6 +35,12 @@ export class Utf8Buffer {
   length(): number {
     this.#flush()
     return this.#length
+  }
+
+  /** All that was appended, in the memory it lies in. Nothing must be appended afterwards. */
+  take(): Uint8Array {
+    this.#flush()
+    return this.#bytes.subarray(0, this.#length)
   }
 
   /** A copy of all that was appended. */

@@ -207,6 +207,12 @@ describe('tree', () => {
     )
   })
 
+  it('takes no more memory than it is long where all was encoded before', () => {
+    const slices = Array.from({ length: 40 }, (_, i) => bytesOf(encodeNode({ ...PLAIN, name: `${i + 100}` })))
+    const tree = encodeTree(slices)
+    expect(tree.buffer.byteLength - tree.length).toBeLessThan(100)
+  })
+
   const other = START.replace('"a"', '"b"')
   it.each([
     ['no bytes', ''],

@@ -14,8 +14,8 @@ const pieces = fc.array(
 
 it('holds all that was appended, as text or as bytes, in order', () => {
   fc.assert(
-    fc.property(pieces, (list) => {
-      const buffer = new Utf8Buffer()
+    fc.property(pieces, fc.constantFrom(undefined, 0, 100, 1 << 20), (list, expectedBytes) => {
+      const buffer = new Utf8Buffer(expectedBytes)
       let expected = Buffer.alloc(0)
       expect(buffer.length()).toBe(0)
       for (const { text, times, isEncoded } of list) {
@@ -27,6 +27,7 @@ it('holds all that was appended, as text or as bytes, in order', () => {
       }
       expect(Buffer.compare(buffer.toBytes(), expected)).toBe(0)
       expect(buffer.length()).toBe(expected.length)
+      expect(Buffer.compare(buffer.take(), expected)).toBe(0)
     }),
     propertyRuns(100),
   )
@@ -40,6 +41,16 @@ it('gives copies, of just what there is', () => {
   bytes.fill(0)
   expect(bytes.buffer.byteLength).toBe(1)
   expect(Buffer.from(buffer.toBytes()).toString()).toBe('ab')
+})
+
+it('gives the memory itself that was expected to be enough', () => {
+  const buffer = new Utf8Buffer(3)
+  buffer.appendBytes(Buffer.from('ab'))
+  buffer.appendBytes(Buffer.from('c'))
+  const bytes = buffer.take()
+  expect(Buffer.from(bytes).toString()).toBe('abc')
+  expect(bytes.buffer).toBe(buffer.take().buffer)
+  expect(bytes.buffer.byteLength).toBe(3)
 })
 
 it('writes what is no character as U+FFFD', () => {
