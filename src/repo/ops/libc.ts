@@ -42,6 +42,10 @@ export interface Libc {
   openFolder(path: string): number
   openIn(folder: number, name: string): number
   close(fd: number): void
+  /** Whether `readEntries` can be called. */
+  readonly readsEntries: boolean
+  /** The next entries of an open folder, as `struct linux_dirent64`: the bytes filled, 0 at the end. */
+  readEntries(folder: number, target: Uint8Array): number
   /** Names of the extended attributes, in the order the system lists them. */
   listXattrs(entry: Entry): string[]
   getXattr(entry: Entry, name: string): Uint8Array
@@ -140,6 +144,7 @@ class LinuxLibc implements Libc {
   readonly #utimensat: NativeFunction
   readonly #openat: NativeFunction
   readonly #close: NativeFunction
+  readonly #getdents: NativeFunction | undefined
   readonly #getpwuid: NativeFunction
   readonly #getgrgid: NativeFunction
   readonly #getpwnam: NativeFunction
@@ -173,8 +178,9 @@ class LinuxLibc implements Libc {
     koffi.struct(type, account)
     try {
       this.#statx = func('int statx(int folder, const void *path, int flags, uint32_t mask, void *stat)')
+      this.#getdents = func('long getdents64(int folder, void *entries, size_t size)')
     } catch {
-      // An old library has none.
+      // An old library has none, or only the first.
     }
     const forEntry = (result: string, name: string, rest: string): ForEntry => ({
       path: func(`${result} l${name}(const void *path, ${rest})`),
@@ -243,6 +249,16 @@ class LinuxLibc implements Libc {
 
   close(fd: number): void {
     this.#close(fd)
+  }
+
+  get readsEntries(): boolean {
+    return this.#getdents !== undefined
+  }
+
+  readEntries(folder: number, target: Uint8Array): number {
+    const length = this.#getdents?.(folder, target, target.length) ?? 0
+    if (length < 0) this.#fail('getdents64', folder)
+    return length
   }
 
   /** Asks for what `#stat` then holds. A file system that does not know all of it is left to Node. */

@@ -63,6 +63,11 @@ export class LocalSource implements BackupSource {
     return entry === undefined ? this.lstat(joinPath(folder.path, name)) : describe(entry)
   }
 
+  /** As `lstat`, of an open file. */
+  statOpened(fd: number): LocalStat {
+    return describe(statOfOpen(fd))
+  }
+
   resolve(path: string): { readonly path: string; readonly stat: LocalStat } {
     const native = nativePath(path)
     const real = realpathSync.native(native, 'buffer')
@@ -116,7 +121,7 @@ export class LocalSource implements BackupSource {
     const native = nativePath(path)
     const fd = openQuietly(native)
     try {
-      const stat = describe(statOfOpen(fd))
+      const stat = this.statOpened(fd)
       return { stat, fd, read: (target) => readSync(fd, target), close: () => closeSync(fd) }
     } catch (error) {
       closeSync(fd)
