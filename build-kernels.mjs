@@ -11,6 +11,7 @@ const KERNELS = [
   { path: 'src/crypto/poly1305-kernel', builds: { SIMD, SCALAR: ['--disable', 'simd'] } },
   { path: 'src/chunker/rabin-kernel', builds: { RELAXED_SIMD: [...SIMD, '--enable', 'relaxed-simd'], SIMD } },
   { path: 'src/repo/format/index-kernel', builds: { SIMD } },
+  { path: 'src/repo/format/tree-kernel', builds: { SIMD } },
 ]
 /** No runtime library and no imports: memory is laid out by the kernels themselves. */
 const OPTIONS = [

@@ -1,6 +1,7 @@
 /**
  * scrypt (RFC 7914) with its p blocks mixed beside each other: two on a thread, and on as many threads as there are
- * processors. Opening a repository waits for nothing longer than for this.
+ * processors. Opening a repository waits for nothing longer than for this. Each thread has half a table
+ * (scrypt-kernel.ts): two take no more memory than if all were mixed one after the other.
  */
 import { pbkdf2Sync } from 'node:crypto'
 import { availableParallelism } from 'node:os'
@@ -15,11 +16,11 @@ export interface LaneWork {
   readonly r: number
 }
 
-/** A table for each block being mixed: larger ones are mixed one after the other. */
+/** A thread has half a table: larger ones are mixed one after the other. */
 const TABLE_BYTES_MAX = 64 << 20
 /** Smaller ones are mixed before a thread has started. */
 const TABLE_BYTES_MIN = 8 << 20
-/** Two blocks each; with more threads than these memory is the limit. */
+/** With more threads than these memory is the limit. */
 const THREADS_MAX = 4
 
 /** Whether `scryptOnThreads` would be faster than doing without threads. */
@@ -58,10 +59,11 @@ export async function scryptOnThreads(
   return pbkdf2Sync(password, blocks, 1, length, 'sha256')
 }
 
-/** Which lanes each thread mixes: pairs, dealt out in turn. */
+/** Which lanes each thread mixes: two or more, as evenly as can be. */
 export function shareLanes(p: number, threads: number): number[][] {
-  const shares = Array.from({ length: Math.min(threads, Math.ceil(p / 2)) }, (): number[] => [])
-  for (let lane = 0; lane < p; lane++) shares[Math.floor(lane / 2) % shares.length]?.push(lane)
+  const count = Math.min(threads, Math.ceil(p / 2))
+  const shares = Array.from({ length: count }, (): number[] => [])
+  for (let lane = 0; lane < p; lane++) shares[lane % count]?.push(lane)
   return shares
 }
 

@@ -45,11 +45,11 @@ export class BlobLookup {
     this.#lengths = new Uint32Column(shared.lengths)
   }
 
-  /** @param id 32 raw bytes */
-  has(type: BlobType, id: Uint8Array): boolean {
+  /** @param id has 32 raw bytes at `offset` */
+  has(type: BlobType, id: Uint8Array, offset = 0): boolean {
     const isTree = type === 'tree'
-    let row = this.#ids.find(id)
-    while (row >= 0 && this.#lengths.at(row) >= TREE_BIT !== isTree) row = this.#ids.findNext(id, row)
+    let row = this.#ids.find(id, offset)
+    while (row >= 0 && this.#lengths.at(row) >= TREE_BIT !== isTree) row = this.#ids.findNext(id, row, offset)
     return row >= 0
   }
 }

@@ -28,6 +28,11 @@ export interface Zstd {
    * @throws CorruptDataError
    */
   decompress(source: Uint8Array, maxLength: number, take: (length: number) => Uint8Array): Uint8Array
+  /**
+   * Whether `source` decompresses to exactly these bytes; a copy of them is not made where they are many.
+   * @throws CorruptDataError
+   */
+  decompressesTo(source: Uint8Array, expected: Uint8Array): boolean
 }
 
 /** C zstd's levels that stand nearest to the Go encoder's four speeds in ratio. */
@@ -46,6 +51,8 @@ const SMALL_INPUT_BYTES = 128 << 10
 
 /** Larger than any window restic's decoder accepts is never written: 8 MiB is C zstd's own bound at these levels. */
 const UNKNOWN_SIZE_STEP = 1 << 20
+/** What is compared gets room for more than is expected: then it is found to be too long. */
+const SPARE_BYTES = 4096
 
 /** A zstd block holds 128 KiB at most and takes 4 bytes at least (RFC 8878, §3.1.1.2): no frame grows by more. */
 export const MAX_GROWTH = 32_768
@@ -152,27 +159,49 @@ class NapiZstd implements Zstd {
   #decompressParts(source: Uint8Array, maxLength: number): Uint8Array {
     const parts: Uint8Array[] = []
     let total = 0
+    this.#stream(source, UNKNOWN_SIZE_STEP, (part) => {
+      total += part.length
+      if (total > maxLength)
+        throw new CorruptDataError('compressed data', `is larger than ${maxLength} bytes`)
+      parts.push(part.slice())
+    })
+    return concat(parts, total)
+  }
+
+  decompressesTo(source: Uint8Array, expected: Uint8Array): boolean {
+    let total = 0
+    let isEqual = true
+    this.#stream(source, Math.min(expected.length + SPARE_BYTES, UNKNOWN_SIZE_STEP), (part) => {
+      isEqual &&= Buffer.compare(part, expected.subarray(total, total + part.length)) === 0
+      total += part.length
+    })
+    return isEqual && total === expected.length
+  }
+
+  /**
+   * Decompresses step by step, in memory that each part is overwritten in by the next.
+   * @throws CorruptDataError
+   */
+  #stream(source: Uint8Array, stepBytes: number, onPart: (part: Uint8Array) => void): void {
+    const memory = new Uint8Array(stepBytes)
     let consumed = 0
     try {
       this.#decompressor.reset(this.#binding.ResetDirective.sessionOnly)
       for (;;) {
-        const part = new Uint8Array(UNKNOWN_SIZE_STEP)
-        const [pending, produced, used] = this.#decompressor.decompressStream(part, source.subarray(consumed))
+        const [pending, produced, used] = this.#decompressor.decompressStream(
+          memory,
+          source.subarray(consumed),
+        )
         consumed += used
-        total += produced
-        if (total > maxLength)
-          throw new CorruptDataError('compressed data', `is larger than ${maxLength} bytes`)
-        parts.push(part.subarray(0, produced))
-        if (consumed >= source.length && produced < part.length) {
-          if (pending !== 0) throw new CorruptDataError('compressed data', 'ends too early')
-          break
-        }
+        onPart(memory.subarray(0, produced))
+        if (consumed < source.length) continue
+        if (pending === 0) break
+        if (produced < memory.length) throw new CorruptDataError('compressed data', 'ends too early')
       }
     } catch (error) {
       if (error instanceof CorruptDataError) throw error
       throw new CorruptDataError('compressed data', messageOf(error), { cause: error })
     }
-    return concat(parts, total)
   }
 }
 
@@ -204,6 +233,10 @@ class ZlibZstd implements Zstd {
       throw new CorruptDataError('compressed data', `holds ${plain.length} bytes, not ${length}`)
     }
     destination.set(plain)
+  }
+
+  decompressesTo(source: Uint8Array, expected: Uint8Array): boolean {
+    return Buffer.compare(this.decompress(source, expected.length), expected) === 0
   }
 
   decompress(source: Uint8Array, maxLength: number): Uint8Array {

@@ -19,9 +19,9 @@ export class KnownBlobs {
     this.#claims = new IdClaims(shared.claims)
   }
 
-  /** Whether the index as it was loaded has this data blob. */
-  isStored(id: Id): boolean {
-    return this.#stored.has('data', this.#bytesOf(id))
+  /** Whether the index as it was loaded has the data blob of the ID at `ids[offset …]`. */
+  isStored(ids: Uint8Array, offset: number): boolean {
+    return this.#stored.has('data', ids, offset)
   }
 
   /** False where the caller is the one to store this data blob. */

@@ -318,8 +318,13 @@ export class Repository {
   }
 
   /** @throws as `loadBlob`; CorruptDataError where the tree is malformed */
-  async loadTree(id: Id, signal?: AbortSignal): Promise<Node[]> {
-    return parseNamed(`tree ${id}`, await this.loadBlob('tree', id, signal), parseTree)
+  loadTree(id: Id, signal?: AbortSignal): Promise<Node[]> {
+    return this.readTree(id, parseTree, signal)
+  }
+
+  /** What `read` makes of a tree's bytes. @throws as `loadTree` */
+  async readTree<T>(id: Id, read: (bytes: Uint8Array) => T, signal?: AbortSignal): Promise<T> {
+    return parseNamed(`tree ${id}`, await this.loadBlob('tree', id, signal), read)
   }
 
   /** A tree as it is stored, in a view that must not be changed, unchecked; undefined where no index knows it. */

@@ -111,9 +111,9 @@ export class ThreadContext {
     return saved
   }
 
-  /** Whether no repository lacked this data blob when the operation began. */
-  isStored(id: Id): boolean {
-    return this.#members.every(({ known }) => known?.isStored(id) === true)
+  /** Whether no repository lacked the data blob of the ID at `ids[offset …]` when the operation began. */
+  isStored(ids: Uint8Array, offset: number): boolean {
+    return this.#members.every(({ known }) => known?.isStored(ids, offset) === true)
   }
 
   /** Hands out the packs that are not full. */

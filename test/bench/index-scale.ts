@@ -15,11 +15,32 @@ const BLOBS_PER_PACK = 100
 /** No blob's ID, so that all of the index is looked through for nothing. */
 const NOBODY = '0'.repeat(64)
 
-/** Loads the index of a made-up repository of so many million blobs; there are no packs behind it. */
-export async function loadIndex(program: Program, root: string, millions: number): Promise<Measurement> {
+/** Commands that load all of the index, and how they end where no pack is there. */
+export const INDEX_JOBS: readonly {
+  readonly name: string
+  readonly args: string[]
+  readonly status: number
+}[] = [
+  { name: 'load index', args: ['cat', 'blob', NOBODY], status: 1 },
+  { name: 'list blobs', args: ['list', 'blobs'], status: 0 },
+  { name: 'check', args: ['check'], status: 1 },
+  { name: 'prune --dry-run', args: ['prune', '--dry-run'], status: 0 },
+]
+
+/** A made-up repository of so many million blobs; there are no packs behind its index. */
+export async function prepareIndex(root: string, millions: number): Promise<string> {
   const repository = join(root, `index-${millions}m`)
   if (!existsSync(repository)) await makeRepository(repository, millions * MILLION)
-  return measure(program, ['-r', repository, '--no-lock', 'cat', 'blob', NOBODY], undefined, 1)
+  return repository
+}
+
+// oxlint-disable-next-line max-params -- who does what, and where
+export function measureIndexJob(
+  program: Program,
+  repository: string,
+  job: (typeof INDEX_JOBS)[number],
+): Measurement {
+  return measure(program, ['-r', repository, '--no-lock', ...job.args], undefined, job.status)
 }
 
 async function makeRepository(path: string, blobCount: number): Promise<void> {

@@ -1,7 +1,7 @@
 /**
  * `npm run bench -- [--data linux,random,…] [--jobs backup,…] [--runs 3] [--json FILE] [--kernels]
- * [--index 1,5,10] [--far]`: whole commands beside restic 0.19.1, in alternating runs on one machine; loading the index
- * of so many million blobs; or a repository behind a long line. Prints a table of medians and their ratios.
+ * [--index 1,5,10] [--far]`: whole commands beside restic 0.19.1, in alternating runs on one machine; what loads the
+ * index of so many million blobs; or a repository behind a long line. Prints a table of medians and their ratios.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { DATASETS, prepare } from './data.ts'
 import { benchFar } from './far.ts'
-import { loadIndex } from './index-scale.ts'
+import { INDEX_JOBS, measureIndexJob, prepareIndex } from './index-scale.ts'
 import { JOBS, type JobRun } from './jobs.ts'
 import { benchKernels } from './kernels.ts'
 import { PROGRAMS, RESTIC_VERSION, type Program } from './programs.ts'
@@ -66,11 +66,15 @@ function bench(root: string): Promise<Row[]> {
 async function benchIndex(root: string, sizes: string): Promise<Row[]> {
   const rows: Row[] = []
   for (const millions of sizes.split(',').map(Number)) {
-    const row: Row = { data: `${millions} M blobs`, job: 'load index', runs: { restic: [], ours: [] } }
-    for (let i = 0; i < Number(values.runs); i++)
-      for (const program of PROGRAMS) row.runs[program].push(await loadIndex(program, root, millions))
-    rows.push(row)
-    process.stderr.write(`${line(row)}\n`)
+    const repository = await prepareIndex(root, millions)
+    for (const job of INDEX_JOBS) {
+      if (!isWanted(values.jobs, job.name)) continue
+      const row: Row = { data: `${millions} M blobs`, job: job.name, runs: { restic: [], ours: [] } }
+      for (let i = 0; i < Number(values.runs); i++)
+        for (const program of PROGRAMS) row.runs[program].push(measureIndexJob(program, repository, job))
+      rows.push(row)
+      process.stderr.write(`${line(row)}\n`)
+    }
   }
   return rows
 }

@@ -39,6 +39,8 @@ export function measureCommand(command: readonly string[], cwd?: string, status 
     cwd,
     env: cleanEnvironment(),
     encoding: 'utf8',
+    // A list of all blobs is long.
+    stdio: ['ignore', 'ignore', 'pipe'],
     maxBuffer: 1 << 28,
   })
   const wallSeconds = (performance.now() - started) / 1000

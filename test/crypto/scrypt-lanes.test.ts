@@ -5,9 +5,19 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import * as fc from 'fast-check'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createMixBlocks } from '../../src/crypto/scrypt-kernel.ts'
 import * as sources from '../../src/crypto/scrypt-lanes.ts'
+
+/** The little that is used here; TypeScript declares it for browsers only. */
+declare const WebAssembly: {
+  readonly validate: unknown
+  readonly Module: unknown
+  readonly Instance: new (module: object) => {
+    readonly exports: { readonly memory: { readonly buffer: ArrayBuffer } }
+  }
+}
 
 const PASSWORD = Buffer.from('pässword')
 
@@ -20,12 +30,47 @@ describe('the kernel', () => {
     [1024, 8, 2],
     [4096, 8, 1],
     [256, 17, 4],
+    [2, 5, 1],
+    [2, 3, 2],
+    [32768, 8, 3],
   ])('mixes as node:crypto does with N=%i r=%i p=%i', (N, r, p) => {
     const salt = randomBytes(64)
     const blocks = new Uint8Array(pbkdf2Sync(PASSWORD, salt, 1, p * 128 * r, 'sha256'))
     createMixBlocks()!(blocks, N, r)
     const key = pbkdf2Sync(PASSWORD, blocks, 1, 64, 'sha256')
     expect(key).toEqual(scryptSync(PASSWORD, salt, 64, { N, r, p, maxmem: 1 << 28 }))
+  })
+
+  it('agrees with node:crypto whatever the parameters', () => {
+    const mix = createMixBlocks()!
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 9 }).map((exponent) => 2 ** exponent),
+        fc.integer({ min: 1, max: 20 }),
+        fc.integer({ min: 1, max: 7 }),
+        fc.uint8Array({ maxLength: 40 }),
+        (N, r, p, salt) => {
+          const blocks = new Uint8Array(pbkdf2Sync(PASSWORD, salt, 1, p * 128 * r, 'sha256'))
+          mix(blocks, N, r)
+          const key = pbkdf2Sync(PASSWORD, blocks, 1, 64, 'sha256')
+          expect(key).toEqual(scryptSync(PASSWORD, salt, 64, { N, r, p, maxmem: 1 << 28 }))
+        },
+      ),
+    )
+  })
+
+  it.each([1, 2, 3])('takes half a table for %i lanes', (p) => {
+    const instances: { readonly exports: { readonly memory: { readonly buffer: ArrayBuffer } } }[] = []
+    const { Module, Instance, validate } = WebAssembly
+    const keep = function keep(module: object): object {
+      const instance = new Instance(module)
+      instances.push(instance)
+      return instance
+    }
+    vi.stubGlobal('WebAssembly', { Module, Instance: keep, validate })
+    onTestFinished(() => void vi.unstubAllGlobals())
+    createMixBlocks()!(randomBytes(p * 1024), 32768, 8)
+    expect(instances.map(({ exports }) => exports.memory.buffer.byteLength >> 20)).toEqual([16])
   })
 
   it('can be used again, with more memory', () => {
@@ -47,23 +92,34 @@ it.each([
     5,
     2,
     [
-      [0, 1, 4],
-      [2, 3],
+      [0, 2, 4],
+      [1, 3],
     ],
   ],
-  [5, 4, [[0, 1], [2, 3], [4]]],
+  [5, 4, [[0, 3], [1, 4], [2]]],
   [
-    16,
+    6,
+    2,
+    [
+      [0, 2, 4],
+      [1, 3, 5],
+    ],
+  ],
+  [
+    7,
     3,
     [
-      [0, 1, 6, 7, 12, 13],
-      [2, 3, 8, 9, 14, 15],
-      [4, 5, 10, 11],
+      [0, 3, 6],
+      [1, 4],
+      [2, 5],
     ],
   ],
-])('%i lanes on %i threads are shared in pairs', (p, threads, shares) => {
-  expect(sources.shareLanes(p, threads)).toEqual(shares)
-})
+])(
+  '%i lanes on %i threads are shared evenly, no thread for one alone where two would do',
+  (p, threads, shares) => {
+    expect(sources.shareLanes(p, threads)).toEqual(shares)
+  },
+)
 
 it('threads are left alone where the sources are run as they are', () => {
   expect(sources.paysOnThreads({ N: 32768, r: 8, p: 5 })).toBe(false)

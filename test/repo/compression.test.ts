@@ -37,6 +37,11 @@ describe('a zstd frame', () => {
     expect(taken).toEqual([])
   })
 
+  it.each([1 << 20, 2 << 20])('of unknown length may end where a step does, at %i bytes', (length) => {
+    const content = CONTENT.subarray(0, length)
+    expect(unpack(frame(content, false)).plain.equals(content)).toBe(true)
+  })
+
   it('may be followed by another', () => {
     const both = Buffer.concat([frame(CONTENT, true), frame(CONTENT, true)])
     expect(unpack(both).plain.equals(Buffer.concat([CONTENT, CONTENT]))).toBe(true)
@@ -67,6 +72,36 @@ describe('a zstd frame', () => {
     expect(() => unpack(frame(CONTENT, saysLength).subarray(0, -4))).toThrow(
       'compressed data is damaged: ends too early',
     )
+  })
+})
+
+describe('what a frame holds is compared with', () => {
+  const compressed = frame(CONTENT, true)
+  const holds = (expected: Uint8Array, source = compressed): boolean =>
+    createZstd('auto').decompressesTo(source, expected)
+
+  it.each([0, 1, 1 << 20, CONTENT.length])('what it was made of, %i bytes', (length) => {
+    const content = CONTENT.subarray(0, length)
+    expect(holds(content, frame(content, true))).toBe(true)
+    expect(holds(content, frame(content, false))).toBe(true)
+  })
+
+  it.each([0, 1_048_575, 1_048_576, CONTENT.length - 1])('bytes that differ at %i', (at) => {
+    const other = Uint8Array.from(CONTENT)
+    other[at] = other[at]! ^ 1
+    expect(holds(other)).toBe(false)
+  })
+
+  it('a part of it, or more', () => {
+    for (const length of [0, 1, 1 << 20, (2 << 20) - 1, CONTENT.length - 1])
+      expect(holds(CONTENT.subarray(0, length))).toBe(false)
+    expect(holds(Buffer.concat([CONTENT, CONTENT.subarray(0, 1)]))).toBe(false)
+    expect(holds(Buffer.concat([CONTENT, CONTENT]))).toBe(false)
+  })
+
+  it('what is damaged: cut, or no frame', () => {
+    expect(() => holds(CONTENT, compressed.subarray(0, -4))).toThrow(CorruptDataError)
+    expect(() => holds(CONTENT, CONTENT)).toThrow(CorruptDataError)
   })
 })
 

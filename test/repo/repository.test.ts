@@ -270,4 +270,24 @@ describe.each([1, 2] as const)('blobs in version %i', (version) => {
     expect(() => encode(true)).toThrow(CorruptDataError)
     expect(() => encode(false)).not.toThrow()
   })
+
+  it.each([0, 1, 2])('as are whole files, whichever byte a bit flips in (from byte %i)', (place) => {
+    let calls = 0
+    const shaky: CryptoProvider = {
+      ...portableCrypto,
+      aes256Ctr(key, iv, source, destination) {
+        const spoiled = Uint8Array.from(source)
+        const at = place * Math.floor(source.length / 3)
+        if (calls++ % 2 === 0) spoiled[at] = spoiled[at]! ^ 1
+        portableCrypto.aes256Ctr(key, iv, spoiled, destination)
+      },
+    }
+    const options = { crypto: shaky, key: repository.masterKey, version, compression: 'auto' } as const
+    const json = text(JSON.stringify({ packs: [], random: Array.from({ length: 99 }, Math.random) }))
+    const encode = (extraVerify: boolean): Uint8Array =>
+      new Codec({ ...options, extraVerify }).encodeUnpacked(json)
+    expect(() => encode(true)).toThrow(CorruptDataError)
+    expect(() => encode(false)).not.toThrow()
+    expect(repository.codec.decodeUnpacked(repository.codec.encodeUnpacked(json), 'file')).toEqual(json)
+  })
 })

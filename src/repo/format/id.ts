@@ -50,12 +50,18 @@ export function idFromBytes(bytes: Uint8Array, offset = 0): Id {
   if (!(offset >= 0 && offset + ID_BYTES <= bytes.length)) {
     throw new InvalidInputError(`an ID is ${ID_BYTES} bytes long, but ${bytes.length - offset} are left`)
   }
+  digitsInto(bytes, offset, digitBuffer, 0)
+  return branded(decoder.decode(digitBuffer))
+}
+
+/** Writes the 64 digits of the ID whose 32 bytes lie at `offset` to `target[start …]`. */
+// oxlint-disable-next-line max-params -- where from and where to; called for every blob of an index
+export function digitsInto(bytes: Uint8Array, offset: number, target: Uint8Array, start: number): void {
   for (let i = 0; i < ID_BYTES; i++) {
     const byte = bytes[offset + i] ?? 0
-    digitBuffer[2 * i] = HIGH_DIGITS[byte] ?? 0
-    digitBuffer[2 * i + 1] = LOW_DIGITS[byte] ?? 0
+    target[start + 2 * i] = HIGH_DIGITS[byte] ?? 0
+    target[start + 2 * i + 1] = LOW_DIGITS[byte] ?? 0
   }
-  return branded(decoder.decode(digitBuffer))
 }
 
 /** The ID whose 64 digits lie at `start`, undefined where there are no 64 digits. */

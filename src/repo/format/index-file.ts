@@ -3,11 +3,11 @@
  * is opened, so the reader hands numbers to a visitor and makes no object per blob.
  */
 import { CorruptDataError } from '../../errors.ts'
-import { ID_BYTES, idFromBytes, type Id } from './id.ts'
+import { digitsInto, ID_BYTES, ID_DIGITS, idFromBytes, type Id } from './id.ts'
 import { createRunReader, type BlobRun, type RunReader } from './index-kernel.ts'
 import { JsonScanner } from './json-scanner.ts'
 import { KnownStrings } from './known-strings.ts'
-import { PackHeaderCursor, SEAL_OVERHEAD_BYTES, type PackedBlob } from './pack-header.ts'
+import { PackHeaderCursor, PLAIN_ENTRY_BYTES, SEAL_OVERHEAD_BYTES, type PackedBlob } from './pack-header.ts'
 
 /** A pack and the blobs in it, in any order. */
 export interface IndexPack {
@@ -53,39 +53,89 @@ const LENGTH = 3
 /** Blob members without which it could not be found. */
 const REQUIRED_BLOB_KEYS: number = (1 << ID) | (1 << TYPE) | (1 << LENGTH)
 
-/** The JSON of an index file. */
+/** Bytes that an ID of `supersedes`, a pack's members and a blob come to at most, each with its comma. */
+const SUPERSEDED_JSON_BYTES = 67
+const PACK_JSON_BYTES = 85
+const BLOB_JSON_BYTES = 167
+const FRAME_JSON_BYTES = 64
+
+/** The JSON of an index file, spelled as restic does. No object is made and nothing is copied: it may be long. */
 export function encodeIndexFile(
   packs: readonly (IndexPack | HeadedPack)[],
   options: { readonly supersedes?: readonly Id[] | undefined } = {},
 ): Uint8Array {
   const supersedes = options.supersedes ?? []
-  const parts: string[] =
-    supersedes.length > 0 ? [`{"supersedes":["${supersedes.join('","')}"],"packs":[`] : ['{"packs":[']
-  let separator = ''
-  for (const pack of packs) {
-    const blobs = 'header' in pack ? encodeHeader(pack.header) : pack.blobs.map(encodeBlob).join(',')
-    parts.push(`${separator}{"id":"${pack.id}","blobs":[${blobs}]}`)
-    separator = ','
+  // What is not written to takes no memory.
+  let bound = FRAME_JSON_BYTES + supersedes.length * SUPERSEDED_JSON_BYTES
+  for (const pack of packs) bound += PACK_JSON_BYTES + blobCountBound(pack) * BLOB_JSON_BYTES
+  const json = new JsonWriter(bound)
+  json.text('{')
+  if (supersedes.length > 0) json.text(`"supersedes":["${supersedes.join('","')}"],`)
+  json.text('"packs":[')
+  for (const [i, pack] of packs.entries()) {
+    json.text(i === 0 ? '{"id":"' : ',{"id":"')
+    json.text(pack.id)
+    json.text('","blobs":[')
+    if ('header' in pack) encodeHeader(json, pack.header)
+    else for (const [n, blob] of pack.blobs.entries()) encodeBlob(json, blob, n === 0)
+    json.text(']}')
   }
-  parts.push(']}\n')
-  return new TextEncoder().encode(parts.join(''))
+  json.text(']}\n')
+  return json.finish()
 }
 
-function encodeHeader(header: Uint8Array): string {
-  let json = ''
+function blobCountBound(pack: IndexPack | HeadedPack): number {
+  return 'header' in pack ? Math.floor(pack.header.length / PLAIN_ENTRY_BYTES) : pack.blobs.length
+}
+
+function encodeHeader(json: JsonWriter, header: Uint8Array): void {
   const blob = new PackHeaderCursor(header)
-  while (blob.next()) {
-    const { type, offset, length, uncompressedLength, idStart } = blob
-    const id = idFromBytes(header, idStart)
-    json += (json === '' ? '' : ',') + encodeBlob({ type, id, offset, length, uncompressedLength })
-  }
-  return json
+  for (let isFirst = true; blob.next(); isFirst = false) encodeBlob(json, blob, isFirst)
 }
 
-function encodeBlob(blob: PackedBlob): string {
-  const uncompressed =
-    blob.uncompressedLength === 0 ? '' : `,"uncompressed_length":${blob.uncompressedLength}`
-  return `{"id":"${blob.id}","type":"${blob.type}","offset":${blob.offset},"length":${blob.length}${uncompressed}}`
+function encodeBlob(json: JsonWriter, blob: PackedBlob | PackHeaderCursor, isFirst: boolean): void {
+  json.text(isFirst ? '{"id":"' : ',{"id":"')
+  if ('id' in blob) json.text(blob.id)
+  else json.digits(blob.bytes, blob.idStart)
+  json.text(blob.type === 'data' ? '","type":"data","offset":' : '","type":"tree","offset":')
+  json.text(`${blob.offset}`)
+  json.text(',"length":')
+  json.text(`${blob.length}`)
+  if (blob.uncompressedLength !== 0) {
+    json.text(',"uncompressed_length":')
+    json.text(`${blob.uncompressedLength}`)
+  }
+  json.text('}')
+}
+
+/** Text in ASCII, end to end in memory of a length known before. */
+class JsonWriter {
+  readonly #bytes: Uint8Array
+  #length = 0
+
+  constructor(maxBytes: number) {
+    this.#bytes = new Uint8Array(maxBytes)
+  }
+
+  text(ascii: string): void {
+    const bytes = this.#bytes
+    let at = this.#length
+    for (let i = 0; i < ascii.length; i++) bytes[at++] = ascii.charCodeAt(i)
+    this.#length = at
+  }
+
+  /** The ID whose bytes lie at `start`. */
+  digits(idBytes: Uint8Array, start: number): void {
+    digitsInto(idBytes, start, this.#bytes, this.#length)
+    this.#length += ID_DIGITS
+  }
+
+  /** @throws RangeError where it came to more than was said */
+  finish(): Uint8Array {
+    if (this.#length > this.#bytes.length)
+      throw new RangeError(`${this.#length} bytes of JSON, ${this.#bytes.length} expected`)
+    return this.#bytes.subarray(0, this.#length)
+  }
 }
 
 /**

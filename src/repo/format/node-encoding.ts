@@ -10,6 +10,11 @@ import type { ExtendedAttribute, Node } from './tree.ts'
 const SUSPICIOUS_IN_NAME = /[^ !#-%'-;=?-[\]-~]/
 
 export function encodeNode(node: Node): string {
+  return encodeNodeHead(node) + encodeNodeTail(node)
+}
+
+/** All that comes before the content: what can be told of an entry without reading it. */
+export function encodeNodeHead(node: Node): string {
   const mtime = formatTime(node.mtime)
   const atime = node.atime === node.mtime ? mtime : formatTime(node.atime)
   const ctime = node.ctime === node.mtime ? mtime : formatTime(node.ctime)
@@ -26,7 +31,11 @@ export function encodeNode(node: Node): string {
   if (node.extendedAttributes.length > 0) json += encodeExtendedAttributes(node.extendedAttributes)
   if (node.genericAttributes !== undefined) json += encodeGenericAttributes(node.genericAttributes)
   if (node.device !== 0n) json += `,"device":${node.device}`
-  json += encodeContent(node.content)
+  return json
+}
+
+function encodeNodeTail(node: Node): string {
+  let json = encodeContent(node.content)
   if (node.subtree !== null) json += `,"subtree":"${node.subtree}"`
   if (node.error !== '') json += `,"error":${encodeJsonString(node.error)}`
   return `${json}}`

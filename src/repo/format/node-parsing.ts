@@ -4,11 +4,18 @@ import { KnownStrings } from './known-strings.ts'
 import { NodeValues } from './node-values.ts'
 import { compareRawNames } from './raw-name.ts'
 import { ZERO_TIME } from './time.ts'
+import { createNodeReader, type NodeReader, type NodeRun } from './tree-kernel.ts'
 import type { ExtendedAttribute, Node } from './tree.ts'
 
 const WHAT = 'tree'
 const TREE_KEYS = new KnownStrings(['nodes'])
 const UINT32_MAX = 0xffff_ffff
+const RUN_BYTES_MIN = 4096
+const RUN_BYTES_MAX = 131_072
+/** Where the name begins in a node that is spelled as usual: behind `{"name":"`. */
+export const NAME_OFFSET = 9
+
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 type MutableNode = { -readonly [Key in keyof Node]: Node[Key] }
 
@@ -42,32 +49,101 @@ const NO_ATTRIBUTES: readonly ExtendedAttribute[] = []
 const NODE_KEYS = new KnownStrings(Object.keys(MEMBERS))
 const MEMBER_READERS = Object.values(MEMBERS)
 
-/** @throws CorruptDataError */
-export function parseNodes(bytes: Uint8Array): Node[] {
-  const scanner = new JsonScanner(bytes, WHAT)
-  let nodes: Node[] | undefined
-  scanner.enterObject()
-  for (let first = true; scanner.nextMember(first); first = false) {
-    if (nodes === undefined && TREE_KEYS.find(scanner, 0) === 0) nodes = readNodes(scanner)
-    else scanner.skipValue()
-  }
-  scanner.expectEnd()
-  return nodes ?? scanner.fail('a tree without nodes ends')
+/** Told what a tree holds, in its order. */
+export interface NodeVisitor {
+  /** A node, spelled in `bytes[start … end)`. */
+  node(node: Node, start: number, end: number): void
+  /** Nodes that follow each other from `bytes[start]` on, read at once. Without this, `node` is told of each. */
+  run?(run: NodeRun, start: number): void
 }
 
-function readNodes(scanner: JsonScanner): Node[] {
-  const values = new NodeValues(scanner)
-  const nodes: Node[] = []
-  let lastName: string | undefined
-  scanner.enterArray()
-  for (let first = true; scanner.nextElement(first); first = false) {
-    const node = readNode(scanner, values)
-    if (lastName !== undefined && compareRawNames(lastName, node.name) >= 0)
-      scanner.fail('a node out of order ends')
-    nodes.push(node)
-    lastName = node.name
+/**
+ * Steps through a tree's JSON and tells the visitor what it finds.
+ * @throws CorruptDataError where it is malformed, unordered or names a node twice; the visitor may have been told of
+ * some nodes by then
+ */
+export function scanNodes(bytes: Uint8Array, visitor: NodeVisitor): void {
+  const scanner = new JsonScanner(bytes, WHAT)
+  let isFound = false
+  scanner.enterObject()
+  for (let first = true; scanner.nextMember(first); first = false) {
+    if (isFound || TREE_KEYS.find(scanner, 0) < 0) {
+      scanner.skipValue()
+      continue
+    }
+    isFound = true
+    new NodeScan(scanner, visitor).run()
   }
-  return nodes
+  scanner.expectEnd()
+  if (!isFound) scanner.fail('a tree without nodes ends')
+}
+
+/** @param bytes one node @throws CorruptDataError */
+export function parseNode(bytes: Uint8Array): Node {
+  const scanner = new JsonScanner(bytes, WHAT)
+  return readNode(scanner, new NodeValues(scanner))
+}
+
+class NodeScan {
+  readonly #scanner: JsonScanner
+  readonly #visitor: NodeVisitor
+  readonly #values: NodeValues
+  readonly #reader: NodeReader | undefined
+  #windowBytes = RUN_BYTES_MAX
+  /** Undefined before the first node, and where it is the name spelled in `bytes[#lastStart … #lastEnd)`. */
+  #lastName: string | undefined
+  #lastStart = 0
+  #lastEnd = 0
+
+  constructor(scanner: JsonScanner, visitor: NodeVisitor) {
+    this.#scanner = scanner
+    this.#visitor = visitor
+    this.#values = new NodeValues(scanner)
+    if (visitor.run !== undefined) this.#reader = createNodeReader()
+  }
+
+  run(): void {
+    const scanner = this.#scanner
+    scanner.enterArray()
+    for (let first = true; scanner.nextElement(first); first = false) {
+      scanner.peek()
+      if (this.#reader !== undefined && this.#readRun(this.#reader)) continue
+      const start = scanner.position
+      const node = readNode(scanner, this.#values)
+      this.#checkOrder(node.name)
+      this.#lastName = node.name
+      this.#visitor.node(node, start, scanner.position)
+    }
+  }
+
+  /** Reads nodes from here on as long as they are spelled as usual. False where the first is not. */
+  #readRun(reader: NodeReader): boolean {
+    const scanner = this.#scanner
+    const start = scanner.position
+    const length = reader.read(scanner.bytes, start, this.#windowBytes)
+    // Where nodes are spelled in unusual ways, not much is worth being looked at together.
+    this.#windowBytes = length === 0 ? RUN_BYTES_MIN : Math.min(2 * this.#windowBytes, RUN_BYTES_MAX)
+    if (length === 0) return false
+    const { run } = reader
+    const last = run.nodeCount - 1
+    if (this.#lastName !== undefined || this.#lastEnd > 0) {
+      const name = start + NAME_OFFSET
+      this.#checkOrder(decoder.decode(scanner.bytes.subarray(name, name + (run.nameLengths[0] ?? 0))))
+    }
+    this.#lastName = undefined
+    this.#lastStart = start + (last === 0 ? 0 : (run.ends[last - 1] ?? 0) + 1) + NAME_OFFSET
+    this.#lastEnd = this.#lastStart + (run.nameLengths[last] ?? 0)
+    scanner.position += length
+    this.#visitor.run?.(run, start)
+    return true
+  }
+
+  /** @throws CorruptDataError unless the name comes after the last one, if there was one */
+  #checkOrder(name: string): void {
+    const spelled = this.#scanner.bytes.subarray(this.#lastStart, this.#lastEnd)
+    const last = this.#lastName ?? (spelled.length === 0 ? undefined : decoder.decode(spelled))
+    if (last !== undefined && compareRawNames(last, name) >= 0) this.#scanner.fail('a node out of order ends')
+  }
 }
 
 function readNode(scanner: JsonScanner, values: NodeValues): Node {

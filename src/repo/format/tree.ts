@@ -6,7 +6,7 @@ import { InvalidInputError } from '../../errors.ts'
 import type { Id } from './id.ts'
 import type { JsonValue } from './json.ts'
 import { encodeNode } from './node-encoding.ts'
-import { parseNodes } from './node-parsing.ts'
+import { scanNodes } from './node-parsing.ts'
 import { compareRawNames } from './raw-name.ts'
 import type { Time } from './time.ts'
 import { Utf8Buffer } from './utf8-buffer.ts'
@@ -113,5 +113,7 @@ export function encodeTree(nodes: Iterable<Node | Uint8Array>): Uint8Array {
  * @throws CorruptDataError where it is malformed, unordered or names a node twice
  */
 export function parseTree(bytes: Uint8Array): Node[] {
-  return parseNodes(bytes)
+  const nodes: Node[] = []
+  scanNodes(bytes, { node: (node) => nodes.push(node) })
+  return nodes
 }

@@ -3,7 +3,8 @@
 import { Bitmap } from '../bitmap.ts'
 import type { BlobIndex } from '../blob-index.ts'
 import { quoteName } from '../format/go-quote.ts'
-import type { Id } from '../format/id.ts'
+import { ID_BYTES, type Id } from '../format/id.ts'
+import { DIR, type TreeOutline } from '../format/tree-outline.ts'
 import type { Node } from '../format/tree.ts'
 import type { Repository } from '../repository.ts'
 import { messageOf, type CheckReport } from './check-report.ts'
@@ -36,12 +37,13 @@ export async function checkTrees(
   let treeCount = 0
   await walkTrees(repo, roots, {
     ...options,
-    onTree: (id, nodes) => {
+    onTree: (id, tree) => {
       treeCount++
       const row = index.rowOf('tree', id)
       if (row >= 0) used.add(row)
-      for (const node of nodes) {
-        for (const problem of problemsOf(node, index, used)) {
+      for (let node = 0; node < tree.nodeCount; node++) {
+        if (isSound(tree, node, index, used)) continue
+        for (const problem of problemsOf(tree.nodeAt(node), index)) {
           report.error('tree', id, `tree ${id}: ${problem}`)
         }
       }
@@ -54,16 +56,32 @@ export async function checkTrees(
   return { treeCount, used }
 }
 
-function problemsOf(node: Node, index: BlobIndex, used: Bitmap): string[] {
+/** Notes the blobs of a node as used. False where something may be wrong with it. */
+// oxlint-disable-next-line max-params -- called for every node
+function isSound(tree: TreeOutline, node: number, index: BlobIndex, used: Bitmap): boolean {
+  const type = tree.typeAt(node)
+  let isGood = !tree.isOdd(node)
+  for (let i = tree.idStartAt(node); i < tree.idEndAt(node); i++) {
+    if (type === DIR) {
+      isGood &&= tree.idAt(i) !== NULL_ID
+      continue
+    }
+    const row = index.rowOfBytes('data', tree.ids, i * ID_BYTES)
+    if (row >= 0) used.add(row)
+    else isGood = false
+  }
+  return isGood
+}
+
+function problemsOf(node: Node, index: BlobIndex): string[] {
   const problems: string[] = []
   const name = `"${quoteName(node.name)}"`
   switch (node.type) {
     case 'file':
       if (node.content === null) problems.push(`file ${name} has nil blob list`)
       node.content?.forEach((id, position) => {
-        const row = index.rowOf('data', id)
-        if (row >= 0) used.add(row)
-        else if (id === NULL_ID) problems.push(`file ${name} blob ${position} has null ID`)
+        if (index.has('data', id)) return
+        if (id === NULL_ID) problems.push(`file ${name} blob ${position} has null ID`)
         else problems.push(`file ${name} blob ${id} not found in index`)
       })
       break

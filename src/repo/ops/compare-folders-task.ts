@@ -2,11 +2,11 @@
  * Thread task: whether folders are still what trees of the parent snapshot say. A folder counts as unchanged where the
  * tree it would become, but for the trees of folders in it, has the very bytes of the one it had.
  */
-import type { Id } from '../format/id.ts'
+import { ID_BYTES, type Id } from '../format/id.ts'
+import { encodeNodeHead } from '../format/node-encoding.ts'
 import type { PackedBlob } from '../format/pack-header.ts'
-import { encodeTree, parseTree, type Node } from '../format/tree.ts'
+import { DIR, FILE, TreeOutline } from '../format/tree-outline.ts'
 import type { ThreadContext } from '../thread-context.ts'
-import type { SourceStat } from './backup-source.ts'
 import { folderReaderOf, type FolderEntries, type FolderReader, type SourceFolder } from './folder-reader.ts'
 
 export interface CompareFoldersInput {
@@ -48,6 +48,7 @@ export function compareFolders(
 class FolderComparer {
   readonly #context: ThreadContext
   readonly #reader: FolderReader
+  readonly #outline = new TreeOutline()
 
   constructor(context: ThreadContext, reader: FolderReader) {
     this.#context = context
@@ -56,66 +57,58 @@ class FolderComparer {
 
   /** Whatever goes wrong, it is for those to find out and to report who save the folder. */
   compare(folder: SourceFolder, tree: PackedBlob, sealed: Uint8Array): ComparedFolder {
-    let bytes: Uint8Array
-    let previous: readonly Node[]
+    const outline = this.#outline
     try {
-      bytes = this.#context.codec.decodeToScratch(tree, sealed)
-      previous = parseTree(bytes)
+      outline.read(this.#context.codec.decodeToScratch(tree, sealed))
     } catch {
       return UNKNOWN
     }
-    const isUnchanged = this.#isUnchanged(folder, previous, bytes)
+    const isUnchanged = this.#isUnchanged(folder)
     let files = 0
-    let size = 0
+    let bytes = 0
     const subfolders: { name: string; tree: Id }[] = []
-    for (const node of previous) {
-      if (node.type === 'dir' && node.subtree !== null)
-        subfolders.push({ name: node.name, tree: node.subtree })
-      if (node.type !== 'file') continue
+    for (let node = 0; node < outline.nodeCount; node++) {
+      const type = outline.typeAt(node)
+      if (type === DIR && outline.idEndAt(node) > outline.idStartAt(node))
+        subfolders.push({ name: outline.nameAt(node), tree: outline.idAt(outline.idStartAt(node)) })
+      if (type !== FILE) continue
       files += 1
-      size += node.size
+      bytes += outline.sizeAt(node)
     }
-    return { isUnchanged, files, bytes: size, subfolders }
+    return { isUnchanged, files, bytes, subfolders }
   }
 
-  #isUnchanged(folder: SourceFolder, previous: readonly Node[], bytes: Uint8Array): boolean {
+  #isUnchanged(folder: SourceFolder): boolean {
+    if (!this.#outline.isFramedAsEncoded) return false
     this.#reader.isWarned = false
     try {
-      const nodes = this.#reader.with(folder, (entries) => this.#look(entries, previous))
-      return nodes !== undefined && !this.#reader.isWarned && Buffer.compare(encodeTree(nodes), bytes) === 0
+      return this.#reader.with(folder, (entries) => this.#isAlike(entries)) === true && !this.#reader.isWarned
     } catch {
       return false
     }
   }
 
-  /** The folder's nodes, with the content and trees they had; undefined as soon as one is seen to differ. */
-  #look(entries: FolderEntries, previous: readonly Node[]): Node[] | undefined {
+  /** Whether the folder has the entries of the tree, each of which would be encoded as it was, and no more. */
+  #isAlike(entries: FolderEntries): boolean {
     const names = entries.list()
-    if (names === undefined) return undefined
-    const nodes: Node[] = []
+    if (names === undefined) return false
+    let node = 0
     for (const name of names) {
       const stat = entries.select(name)
       if (stat === undefined) continue
-      const before = previous[nodes.length]
-      if (before === undefined || !this.#isAlike(before, name, stat)) return undefined
-      nodes.push(toNode(entries, before, stat))
+      if (node === this.#outline.nodeCount || !this.#isContentStored(node)) return false
+      if (!this.#outline.hasHead(node, encodeNodeHead(entries.toNode(name, stat)))) return false
+      node += 1
     }
-    return nodes
+    return node === this.#outline.nodeCount
   }
 
-  /** As far as can be told at little cost. */
-  #isAlike(before: Node, name: string, stat: SourceStat): boolean {
-    if (before.name !== name || before.inode !== stat.inode) return false
-    if (before.ctime.seconds !== stat.ctime.seconds || before.ctime.nanoseconds !== stat.ctime.nanoseconds)
-      return false
-    if (stat.kind !== 'file') return true
-    return before.size === stat.size && (before.content ?? []).every((id) => this.#context.isStored(id))
+  #isContentStored(node: number): boolean {
+    const outline = this.#outline
+    if (outline.typeAt(node) !== FILE) return true
+    for (let i = outline.idStartAt(node); i < outline.idEndAt(node); i++) {
+      if (!this.#context.isStored(outline.ids, i * ID_BYTES)) return false
+    }
+    return true
   }
-}
-
-/** The node as it is now, with the content or tree it had. */
-function toNode(entries: FolderEntries, { name, content, subtree }: Node, stat: SourceStat): Node {
-  const node = entries.toNode(name, stat, undefined, content ?? undefined)
-  if (node.type === 'file' && content === null) return { ...node, content }
-  return node.type === 'dir' ? { ...node, subtree } : node
 }

@@ -46,6 +46,12 @@ export interface Libc {
   readonly readsEntries: boolean
   /** The next entries of an open folder, as `struct linux_dirent64`: the bytes filled, 0 at the end. */
   readEntries(folder: number, target: Uint8Array): number
+  /** As `openFolder` for `createIn` and `setTimesIn`, which do not take permission to list it. */
+  findFolder(path: string): number
+  /** Makes a file, to be read and written by nobody else, where nothing stands; -1 where that fails. To be closed by `close`. */
+  createIn(folder: number, name: string): number
+  /** False where that fails. */
+  setTimesIn(folder: number, name: string, atime: FileTime, mtime: FileTime): boolean
   /** Names of the extended attributes, in the order the system lists them. */
   listXattrs(entry: Entry): string[]
   getXattr(entry: Entry, name: string): Uint8Array
@@ -54,13 +60,16 @@ export interface Libc {
   /** Makes a device, fifo or socket; `mode` with file type bits. */
   makeNode(path: string, mode: number, device: bigint): void
   setTimes(path: string, atime: FileTime, mtime: FileTime): void
+  /** Gives a new file its size and room on the disk for all of it: it reads as zeros, as if they had been written. */
+  reserve(fd: number, sizeBytes: number): void
   userName(uid: number): string | undefined
   groupName(gid: number): string | undefined
   userId(name: string): number | undefined
   groupId(name: string): number | undefined
 }
 
-const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants
+const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = constants
+const O_PATH = 0o10000000
 const O_NOATIME = 0o1000000
 const O_CLOEXEC = 0o2000000
 const AT_FDCWD = -100
@@ -142,7 +151,9 @@ class LinuxLibc implements Libc {
   readonly #removexattr: ForEntry
   readonly #mknod: NativeFunction
   readonly #utimensat: NativeFunction
+  readonly #fallocate: NativeFunction
   readonly #openat: NativeFunction
+  readonly #createat: NativeFunction
   readonly #close: NativeFunction
   readonly #getdents: NativeFunction | undefined
   readonly #getpwuid: NativeFunction
@@ -193,7 +204,11 @@ class LinuxLibc implements Libc {
     this.#removexattr = forEntry('int', 'removexattr', 'const void *name')
     this.#mknod = func('int mknod(const void *path, uint32_t mode, uint64_t device)')
     this.#utimensat = func('int utimensat(int folder, const void *path, const void *times, int flags)')
+    // Both have 64 bits for a size, wherever there is the first; musl has the second only.
+    const reserve = 'int file, int mode, int64_t offset, int64_t length'
+    this.#fallocate = firstOf([`int fallocate64(${reserve})`, `int fallocate(${reserve})`], func)
     this.#openat = func('int openat(int folder, const void *path, int flags)')
+    this.#createat = func('int openat(int folder, const void *path, int flags, uint32_t mode)')
     this.#close = func('int close(int file)')
     this.#getpwuid = func(
       `int getpwuid_r(uint32_t id, _Inout_ ${type} *entry, void *buffer, size_t size, void *found)`,
@@ -245,6 +260,15 @@ class LinuxLibc implements Libc {
     const fd = this.#openat(folder, path, flags | O_NOATIME)
     // Only its owner may look at a file without showing it.
     return fd < 0 && this.#koffi.errno() === EPERM ? this.#openat(folder, path, flags) : fd
+  }
+
+  findFolder(path: string): number {
+    return this.#openat(AT_FDCWD, pathArgument(path), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+  }
+
+  createIn(folder: number, name: string): number {
+    const flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC
+    return this.#createat(folder, pathArgument(name), flags, 0o600)
   }
 
   close(fd: number): void {
@@ -332,10 +356,17 @@ class LinuxLibc implements Libc {
   }
 
   setTimes(path: string, atime: FileTime, mtime: FileTime): void {
+    if (!this.setTimesIn(AT_FDCWD, path, atime, mtime)) this.#fail('utimensat', path)
+  }
+
+  setTimesIn(folder: number, name: string, atime: FileTime, mtime: FileTime): boolean {
     putTime(this.#times, 0, atime)
     putTime(this.#times, 16, mtime)
-    if (this.#utimensat(AT_FDCWD, pathArgument(path), this.#timesBytes, AT_SYMLINK_NOFOLLOW) < 0)
-      this.#fail('utimensat', path)
+    return this.#utimensat(folder, pathArgument(name), this.#timesBytes, AT_SYMLINK_NOFOLLOW) === 0
+  }
+
+  reserve(fd: number, sizeBytes: number): void {
+    if (this.#fallocate(fd, 0, 0, sizeBytes) < 0) this.#fail('fallocate', fd)
   }
 
   userName(uid: number): string | undefined {
@@ -378,6 +409,21 @@ class LinuxLibc implements Libc {
     const errno = this.#koffi.errno()
     throw new SystemCallError(syscall, path, { errno, code: this.#codes.get(errno) ?? `errno ${errno}` })
   }
+}
+
+/** The first that the library has. @throws where it has none */
+function firstOf(
+  declarations: readonly string[],
+  func: (declaration: string) => NativeFunction,
+): NativeFunction {
+  for (const declaration of declarations.slice(0, -1)) {
+    try {
+      return func(declaration)
+    } catch {
+      // The next one, then.
+    }
+  }
+  return func(declarations.at(-1) ?? '')
 }
 
 function functionFor({ path, file }: ForEntry, entry: Entry): NativeFunction {

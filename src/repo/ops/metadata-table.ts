@@ -5,11 +5,18 @@ import type { Metadata } from './node-metadata.ts'
 
 /** Mode, owner, group; nanoseconds, low and high half of the seconds of both times. */
 const NUMBERS = 9
+const NO_ATTRIBUTES: readonly ExtendedAttribute[] = []
+
+/** Rows of a table on their way to another thread. */
+export interface MetadataRows {
+  readonly numbers: Uint32Array
+  /** Few files have any. */
+  readonly xattrs: ReadonlyMap<number, readonly ExtendedAttribute[]>
+}
 
 /** Of files only: folders and such are few enough for objects. */
 export class MetadataTable {
   readonly #numbers = new Uint32Column()
-  /** Few files have any. */
   readonly #xattrs = new Map<number, readonly ExtendedAttribute[]>()
   #length = 0
 
@@ -29,20 +36,36 @@ export class MetadataTable {
   }
 
   at(row: number): Metadata {
-    const first = row * NUMBERS
-    return {
-      type: 'file',
-      mode: this.#numbers.at(first),
-      uid: this.#numbers.at(first + 1),
-      gid: this.#numbers.at(first + 2),
-      atime: this.#timeAt(first + 3),
-      mtime: this.#timeAt(first + 6),
-      extendedAttributes: this.#xattrs.get(row) ?? [],
-    }
+    return metadataAt(this.pick([row]), 0)
   }
 
-  #timeAt(first: number): Metadata['atime'] {
-    const high = this.#numbers.at(first + 2) | 0
-    return { seconds: high * 2 ** 32 + this.#numbers.at(first + 1), nanoseconds: this.#numbers.at(first) }
+  /** Some rows, numbered anew from 0. */
+  pick(rows: readonly number[]): MetadataRows {
+    const numbers = new Uint32Array(rows.length * NUMBERS)
+    const xattrs = new Map<number, readonly ExtendedAttribute[]>()
+    rows.forEach((row, i) => {
+      for (let n = 0; n < NUMBERS; n++) numbers[i * NUMBERS + n] = this.#numbers.at(row * NUMBERS + n)
+      const attributes = this.#xattrs.size === 0 ? undefined : this.#xattrs.get(row)
+      if (attributes !== undefined) xattrs.set(i, attributes)
+    })
+    return { numbers, xattrs }
   }
+}
+
+export function metadataAt({ numbers, xattrs }: MetadataRows, row: number): Metadata {
+  const first = row * NUMBERS
+  return {
+    type: 'file',
+    mode: numbers[first] ?? 0,
+    uid: numbers[first + 1] ?? 0,
+    gid: numbers[first + 2] ?? 0,
+    atime: timeAt(numbers, first + 3),
+    mtime: timeAt(numbers, first + 6),
+    extendedAttributes: xattrs.get(row) ?? NO_ATTRIBUTES,
+  }
+}
+
+function timeAt(numbers: Uint32Array, first: number): Metadata['atime'] {
+  const high = (numbers[first + 2] ?? 0) | 0
+  return { seconds: high * 2 ** 32 + (numbers[first + 1] ?? 0), nanoseconds: numbers[first] ?? 0 }
 }

@@ -42,23 +42,36 @@ export function applyMetadata(
   return errors
 }
 
-/** As `applyMetadata` for a file that is open, but for its times: they are set by `applyTimes` once it is closed. */
+/** What a new file has before anything is set: that need not be set again. */
+export interface GivenMetadata {
+  readonly uid: number
+  readonly gid: number
+  readonly hasXattrs: boolean
+}
+
+/**
+ * As `applyMetadata` for a new file that is open, but for its times: they are set by `attemptToSet` once it is closed.
+ * @param given what it has already, if that is known
+ */
 export function applyMetadataToOpen(
   fd: number,
   metadata: Metadata,
-  selectXattr: (name: string) => boolean,
+  how: { readonly select: (name: string) => boolean; readonly given: GivenMetadata | undefined },
 ): Error[] {
+  const { uid, gid, extendedAttributes } = metadata
+  const { select, given } = how
   const { attempt, errors } = collectErrors()
-  attempt(() => fchownSync(fd, metadata.uid, metadata.gid))
-  restoreXattrs(fd, metadata, { attempt, select: selectXattr })
+  if (given?.uid !== uid || given.gid !== gid) attempt(() => fchownSync(fd, uid, gid))
+  if (given?.hasXattrs !== false || extendedAttributes.length > 0)
+    restoreXattrs(fd, metadata, { attempt, select })
   attempt(() => fchmodSync(fd, permissionsOf(metadata)))
   return errors
 }
 
-/** Closing a file may change its time where another machine keeps it: it comes last. */
-export function applyTimes(path: string, metadata: Metadata): Error[] {
+/** What came of setting something by itself, as `applyMetadata` tells. */
+export function attemptToSet(set: () => void): Error[] {
   const { attempt, errors } = collectErrors()
-  attempt(() => setTimes(path, metadata))
+  attempt(set)
   return errors
 }
 
@@ -85,7 +98,8 @@ function permissionsOf({ mode }: Metadata): number {
   return unixModeFromGo(mode) & (MODE_PERMISSIONS | SPECIAL_BITS)
 }
 
-function setTimes(path: string, { atime, mtime }: Metadata): void {
+/** @throws what the system says */
+export function setTimes(path: string, { atime, mtime }: Pick<Metadata, 'atime' | 'mtime'>): void {
   const libc = loadLibc()
   if (libc !== undefined) libc.setTimes(path, atime, mtime)
   else lutimesSync(nativePath(path), nodeTime(atime), nodeTime(mtime))

@@ -4,7 +4,6 @@
  * is made and finished by the thread that decodes them; others are opened here and finished with their last blob.
  */
 import { closeSync } from 'node:fs'
-import { dirname } from 'node:path'
 import { CorruptDataError, ResticError } from '../../errors.ts'
 import type { BlobIndex } from '../blob-index.ts'
 import type { Id } from '../format/id.ts'
@@ -13,14 +12,15 @@ import { damageInPack, type PackPart } from '../pack-reader.ts'
 import { forEachParallel } from '../parallel.ts'
 import type { Repository } from '../repository.ts'
 import type { WorkerPool } from '../worker-pool.ts'
-import type { FileToCreate } from './created-files.ts'
 import { DIRECT_FILE_BYTES_MIN, openDirectly } from './direct-places.ts'
+import { filesToCreate, type FileToCreate } from './files-to-create.ts'
 import { applyMetadata } from './node-metadata.ts'
 import type { Pacer } from './operation.ts'
 import { GroupMemory, groupsOf, type Group } from './restore-groups.ts'
-import type { PackJob, Place, PlannedFile, RestorePlan } from './restore-plan.ts'
+import { locationOf, type PackJob, type Place, type PlannedFile, type RestorePlan } from './restore-plan.ts'
 import { createXattrSelector, type SelectOptions } from './restore-select.ts'
 import { isTargetFull, targetFullError, writeFully, type RestoreTarget } from './restore-target.ts'
+import { sentBlobs } from './sent-blobs.ts'
 import { systemErrorOf } from './system-failure.ts'
 import { startThreads, type Tasks } from './threads.ts'
 import type { WriteBlobsOutput } from './write-blobs-task.ts'
@@ -87,8 +87,9 @@ export class FileWriter {
 
   /** Files of full size with holes in them would pass for restored. */
   #removeHalves(): void {
-    for (const { location, opened, isNew, missing } of this.#plan.files)
-      if (opened && isNew && missing > 0) this.#options.target.clear(location)
+    for (const planned of this.#plan.files)
+      if (planned.opened && planned.isNew && planned.missing > 0)
+        this.#options.target.clear(locationOf(planned))
   }
 
   async #writePack(job: PackJob): Promise<void> {
@@ -157,13 +158,13 @@ export class FileWriter {
       'writeBlobs',
       {
         bytes,
-        blobs,
+        blobs: sentBlobs(blobs, group.start),
         placeCounts: Uint32Array.from(opened, ({ length }) => length),
         targets: Int32Array.from(flat, ({ file }) => this.#targetOf(file, whole)),
         directTargets: Int32Array.from(flat, ({ file }) => this.#open.get(file)?.directFd ?? -1),
         offsets: Float64Array.from(flat, ({ offset }) => offset),
-        skipZeros: Uint8Array.from(flat, ({ file }) => this.#maySkipZeros(file)),
-        files: whole.files,
+        skipZeros: Uint8Array.from(flat, ({ file }) => (this.#plan.fileAt(file).isZeroed ? 1 : 0)),
+        files: filesToCreate(whole.files, this.#plan.metadata),
         sparse: this.#options.sparse,
         xattrs: this.#options.xattrs,
       },
@@ -199,16 +200,23 @@ export class FileWriter {
     const numbers = new Map<number, number>()
     const byNumber: number[] = []
     const files: FileToCreate[] = []
+    let folder: FileFolder | undefined
     for (const [file, placeCount] of counts) {
       const planned = this.#plan.fileAt(file)
       if (!planned.isFree || planned.opened || planned.failed || planned.missing !== placeCount) continue
-      if (!this.#attempt(file, () => this.#options.target.ensureFolder(dirname(planned.location)))) continue
+      if (folder?.location !== planned.folder) folder = this.#folderFor(file, planned)
+      if (folder === undefined) continue
       numbers.set(file, byNumber.length)
       byNumber.push(file)
-      const path = this.#options.target.pathOf(planned.location)
-      files.push({ path, size: planned.size, metadata: this.#plan.metadata.at(file), placeCount })
+      files.push({ folder: folder.path, name: planned.name, size: planned.size, placeCount, row: file })
     }
     return { numbers, byNumber, files }
+  }
+
+  #folderFor(file: number, { folder }: PlannedFile): FileFolder | undefined {
+    const { target } = this.#options
+    if (!this.#attempt(file, () => target.ensureFolder(folder))) return undefined
+    return { location: folder, path: target.pathOf(folder) }
   }
 
   #targetOf(file: number, { numbers }: WholeFiles): number {
@@ -265,10 +273,6 @@ export class FileWriter {
     if (this.#plan.fileAt(file).failed) this.#close(file)
   }
 
-  #maySkipZeros(file: number): number {
-    return this.#options.sparse && this.#plan.fileAt(file).isNew ? 1 : 0
-  }
-
   #placed(file: number, bytes: number): void {
     const planned = this.#plan.fileAt(file)
     if (planned.failed) return
@@ -319,12 +323,13 @@ export class FileWriter {
     if (this.#open.size >= OPEN_FILES_MAX) this.#closeOldest()
     let fd: number
     if (planned.opened) {
-      fd = this.#options.target.reopenFile(planned.location)
+      fd = this.#options.target.reopenFile(locationOf(planned))
     } else {
-      const opened = this.#options.target.openFile(planned.location, planned.size)
+      const opened = this.#options.target.openFile(locationOf(planned), planned.size, this.#options.sparse)
       fd = opened.fd
       planned.opened = true
       planned.isNew = opened.isNew
+      planned.isZeroed = opened.isZeroed
     }
     const isLarge = planned.size >= DIRECT_FILE_BYTES_MIN && this.#directCount < DIRECT_FILES_MAX
     const directFd = isLarge ? openDirectly(fd) : undefined
@@ -344,7 +349,7 @@ export class FileWriter {
 
   #finish(file: number): void {
     this.#close(file)
-    const path = this.#options.target.pathOf(this.#plan.fileAt(file).location)
+    const path = this.#options.target.pathOf(locationOf(this.#plan.fileAt(file)))
     for (const error of applyMetadata(path, this.#plan.metadata.at(file), this.#selectXattr))
       this.#options.onMetadataError(file, error)
     this.#options.onDone(file)
@@ -357,7 +362,7 @@ export class FileWriter {
     this.#close(file)
     if (isTargetFull(error)) {
       this.#isFull = true
-      throw targetFullError(this.#options.target.pathOf(planned.location), error)
+      throw targetFullError(this.#options.target.pathOf(locationOf(planned)), error)
     }
     this.#options.onError(file, error)
   }
@@ -388,6 +393,11 @@ interface OpenFile {
   readonly directFd: number | undefined
   /** Threads at work on it. */
   uses: number
+}
+
+interface FileFolder {
+  readonly location: string
+  readonly path: string
 }
 
 /** Files of a group that a thread makes, with their numbers in the task. */

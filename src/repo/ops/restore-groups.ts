@@ -11,9 +11,11 @@ const GROUP_BYTES = 2 << 20
 const SMALL_BYTES = 1 << 20
 const KEPT_GROUPS = 4
 
-/** Blobs for one task, in memory of their own that can be sent; offsets are those in `bytes`. */
+/** Blobs for one task, with memory of their own that can be sent. */
 export interface Group {
   readonly bytes: Uint8Array<ArrayBuffer>
+  /** Where in the pack `bytes` begin. */
+  readonly start: number
   readonly blobs: readonly PackedBlob[]
   readonly places: readonly (readonly Place[])[]
 }
@@ -54,10 +56,10 @@ export function* groupsOf(
       next.offset + next.length - start > GROUP_BYTES ||
       next.offset < start
     if (!isFull) continue
-    const blobs = part.blobs.slice(first, i + 1).map((blob) => ({ ...blob, offset: blob.offset - start }))
+    const blobs = part.blobs.slice(first, i + 1)
     const end = Math.max(...blobs.map((blob) => blob.offset + blob.length))
-    const bytes = memory.copyOf(part.bytes.subarray(start - part.start, start - part.start + end))
-    yield { bytes, blobs, places: places.slice(first, i + 1) }
+    const bytes = memory.copyOf(part.bytes.subarray(start - part.start, end - part.start))
+    yield { bytes, start, blobs, places: places.slice(first, i + 1) }
     first = i + 1
   }
 }

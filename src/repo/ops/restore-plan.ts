@@ -6,10 +6,13 @@ import type { BlobIndex } from '../blob-index.ts'
 import type { Id } from '../format/id.ts'
 import { Uint32Column } from '../uint32-column.ts'
 import { MetadataTable } from './metadata-table.ts'
+import { joinPath } from './native-path.ts'
 import type { Metadata } from './node-metadata.ts'
 
 export interface PlannedFile {
-  readonly location: string
+  /** Its folder, as a location. */
+  readonly folder: string
+  readonly name: string
   readonly size: number
   /** Parts of what stands there stay. */
   readonly isUpdate: boolean
@@ -20,6 +23,8 @@ export interface PlannedFile {
   failed: boolean
   opened: boolean
   isNew: boolean
+  /** Zeros need not be written. */
+  isZeroed: boolean
 }
 
 /** Where a blob goes to. */
@@ -39,11 +44,17 @@ export interface PackJob {
 }
 
 export interface NewFile {
-  readonly location: string
+  readonly folder: string
+  readonly name: string
   readonly size: number
   readonly isUpdate: boolean
   readonly isFree: boolean
   readonly metadata: Metadata
+}
+
+/** Where a file is in the snapshot. */
+export function locationOf({ folder, name }: PlannedFile): string {
+  return joinPath(folder, name)
 }
 
 export class RestorePlan {
@@ -55,9 +66,9 @@ export class RestorePlan {
   readonly #offsetHigh = new Uint32Column()
 
   /** Plans a file and returns its number. */
-  add({ location, size, isUpdate, isFree, metadata }: NewFile): number {
-    const state = { missing: 0, failed: false, opened: false, isNew: false }
-    this.#files.push({ location, size, isUpdate, isFree, ...state })
+  add({ folder, name, size, isUpdate, isFree, metadata }: NewFile): number {
+    const state = { missing: 0, failed: false, opened: false, isNew: false, isZeroed: false }
+    this.#files.push({ folder, name, size, isUpdate, isFree, ...state })
     this.metadata.push(metadata)
     return this.#files.length - 1
   }

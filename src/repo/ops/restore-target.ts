@@ -20,8 +20,17 @@ const OPEN_FLAGS = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOC
 /** What the node's type says counts, not its mode, which may say otherwise. */
 const SPECIAL_TYPES: Partial<Record<NodeType, number>> = { dev: 0o060000, chardev: 0o020000, fifo: 0o010000 }
 const CREATE_FLAGS = OPEN_FLAGS | constants.O_CREAT | constants.O_EXCL
+/** Smaller files are not worth a call: there is little to write. */
+const RESERVED_BYTES_MIN = 512 << 10
 /** Folders known to be real ones; bounded, as a tree may have millions. */
 const KNOWN_FOLDERS_MAX = 10_000
+
+export interface OpenedFile {
+  readonly fd: number
+  readonly isNew: boolean
+  /** Zeros need not be written: it is full of them. */
+  readonly isZeroed: boolean
+}
 
 export class RestoreTarget {
   readonly root: string
@@ -73,8 +82,8 @@ export class RestoreTarget {
   }
 
   /** What stood at `location` before: nothing in folders that were made here. */
-  lstatBefore(location: string): BigIntStats | undefined {
-    return this.#newFolders.has(dirname(location)) ? undefined : this.lstat(location)
+  lstatBefore(location: string, folder: string = dirname(location)): BigIntStats | undefined {
+    return this.#newFolders.has(folder) ? undefined : this.lstat(location)
   }
 
   /** Whether `location` and all above it are folders and no symlinks to folders. */
@@ -118,18 +127,20 @@ export class RestoreTarget {
   /**
    * Opens the file at `location` for writing, creating it where nothing usable stands: a symlink, special file or file
    * with more names than this one would carry the content elsewhere, so it is replaced.
+   * @param sparse whether a new file may have holes
    */
-  openFile(location: string, sizeBytes: number): { readonly fd: number; readonly isNew: boolean } {
+  openFile(location: string, sizeBytes: number, sparse: boolean): OpenedFile {
     this.ensureFolder(dirname(location))
     const created = createFile(nativePath(this.pathOf(location)))
-    const opened = created === undefined ? this.#openExisting(location) : { fd: created, isNew: true }
+    const { fd, isNew } = created === undefined ? this.#openExisting(location) : { fd: created, isNew: true }
     try {
-      ftruncateSync(opened.fd, sizeBytes)
+      const isZeroed = isNew && fillWithZeros(fd, sizeBytes, sparse)
+      if (!isZeroed) ftruncateSync(fd, sizeBytes)
+      return { fd, isNew, isZeroed }
     } catch (error) {
-      closeSync(opened.fd)
+      closeSync(fd)
       throw error
     }
-    return opened
   }
 
   /** Opens what `openFile` made before. */
@@ -203,6 +214,30 @@ export function createFile(path: string | Buffer): number | undefined {
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return undefined
     throw error
+  }
+}
+
+/**
+ * Fills a new file with zeros, up to its size, where that costs next to nothing: with a hole where it may be sparse, else
+ * with the room on the disk that it would take if they were written, as far as its file system does that.
+ * @returns whether it did; otherwise the file is left empty
+ */
+export function fillWithZeros(fd: number, sizeBytes: number, sparse: boolean): boolean {
+  if (!sparse) return sizeBytes >= RESERVED_BYTES_MIN && reserve(fd, sizeBytes)
+  ftruncateSync(fd, sizeBytes)
+  return true
+}
+
+/** False where the system would not, whatever the reason: if the disk is full, writing will tell. */
+function reserve(fd: number, sizeBytes: number): boolean {
+  try {
+    const libc = loadLibc()
+    libc?.reserve(fd, sizeBytes)
+    return libc !== undefined
+  } catch {
+    // Gives back what there was room for.
+    ftruncateSync(fd, 0)
+    return false
   }
 }
 

@@ -14,7 +14,8 @@ export type RestoreSelector = (
 
 export interface RestoreVisitor {
   enterFolder?(location: string, node: Node): void
-  visit(location: string, node: Node): void
+  /** @param folder the one it is in */
+  visit(location: string, node: Node, folder: string): void
   /** @param names the entries the snapshot has in the folder, or undefined where they are not all known */
   leaveFolder?(location: string, node: Node | undefined, names: readonly string[] | undefined): void
   onError(location: string, error: Error): void
@@ -90,7 +91,7 @@ async function walkNode(
   const isFolder = node.type === 'dir'
   const { selected, childMayBeSelected } = options.select(location, isFolder)
   if (!isFolder) {
-    if (selected) guard(location, visitor, () => visitor.visit(location, node))
+    if (selected) guard(location, visitor, () => visitor.visit(location, node, parent))
     return selected
   }
   if (node.subtree === null) {

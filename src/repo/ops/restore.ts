@@ -21,7 +21,7 @@ import { Pacer } from './operation.ts'
 import { differingBlobs, type WantedBlob } from './restore-compare.ts'
 import { FileWriter } from './restore-files.ts'
 import { checkOptions, type RestoreOptions, type RestoreResult } from './restore-options.ts'
-import { RestorePlan } from './restore-plan.ts'
+import { locationOf, RestorePlan } from './restore-plan.ts'
 import { createSelector, createXattrSelector } from './restore-select.ts'
 import { isTargetFull, RestoreTarget, targetFullError } from './restore-target.ts'
 import { judge, type Verdict } from './restore-verdict.ts'
@@ -143,9 +143,9 @@ class RestoreRun {
         this.#progress.filesTotal += 1
         if (!dryRun) this.#target.ensureFolder(location)
       },
-      visit: (location, node) => {
+      visit: (location, node, folder) => {
         const first = this.#firstNameOf(location, node)
-        if (node.type === 'file' && first === undefined) this.#planFile(location, node)
+        if (node.type === 'file' && first === undefined) this.#planFile(location, node, folder)
         else {
           this.#progress.filesTotal += 1
           this.#entries.push({ location, node: { ...node, content: null }, first })
@@ -171,17 +171,17 @@ class RestoreRun {
       signal: this.#signal,
       onBytes: (_file, bytes) => (this.#progress.bytesRestored += bytes),
       onDone: (file) => {
-        const { location, size, isUpdate } = plan.fileAt(file)
-        this.#done(isUpdate ? 'updated' : 'restored', location, size)
+        const planned = plan.fileAt(file)
+        this.#done(planned.isUpdate ? 'updated' : 'restored', locationOf(planned), planned.size)
       },
-      onMetadataError: (file, error) => this.#report(plan.fileAt(file).location, error),
-      onError: (file, error) => this.#fail(plan.fileAt(file).location, error),
+      onMetadataError: (file, error) => this.#report(locationOf(plan.fileAt(file)), error),
+      onError: (file, error) => this.#fail(locationOf(plan.fileAt(file)), error),
     })
     await writer.write()
   }
 
-  #planFile(location: string, node: Node): void {
-    const stats = this.#target.lstatBefore(location)
+  #planFile(location: string, node: Node, folder: string): void {
+    const stats = this.#target.lstatBefore(location, folder)
     const verdict = judge(stats, node, this.#options.overwrite ?? 'always')
     if (verdict === 'skip') this.#skipped.add(location)
     if (verdict === 'skip' || verdict === 'metadata') {
@@ -201,7 +201,7 @@ class RestoreRun {
     const wanted = isUpdate ? differing : blobs
     if (wanted.length === 0 || dryRun) {
       if (!dryRun) {
-        closeSync(this.#target.openFile(location, node.size).fd)
+        closeSync(this.#target.openFile(location, node.size, this.#options.sparse === true).fd)
         this.#setMetadata(location, this.#metadataOf(node))
       }
       this.#progress.bytesRestored += node.size
@@ -211,7 +211,8 @@ class RestoreRun {
     this.#progress.bytesRestored += node.size - wanted.reduce((sum, blob) => sum + blob.length, 0)
     const metadata = this.#metadataOf(node)
     const file = this.#plan.add({
-      location,
+      folder,
+      name: node.name,
       size: node.size,
       isUpdate,
       isFree: stats === undefined,

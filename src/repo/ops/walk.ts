@@ -6,15 +6,15 @@
 
 import { RepositoryDamagedError, throwIfAborted } from '../../errors.ts'
 import { Bitmap } from '../bitmap.ts'
-import type { Id } from '../format/id.ts'
+import { ID_BYTES, type Id } from '../format/id.ts'
 import type { BlobType } from '../format/pack-header.ts'
-import type { Node } from '../format/tree.ts'
+import { DIR, FILE, TreeOutline } from '../format/tree-outline.ts'
 import type { Repository } from '../repository.ts'
 
 /** What a walk tells of. Calls come one at a time, trees in no particular order. */
 export interface TreeVisitor {
-  /** A tree has been loaded. What lies below it follows in any case. */
-  readonly onTree: (id: Id, nodes: readonly Node[]) => void
+  /** A tree has been loaded. What lies below it follows in any case. The outline is used again for others. */
+  readonly onTree: (id: Id, tree: TreeOutline) => void
   /** A tree cannot be loaded, so that nothing below it is visited. Without this the walk fails with the error. */
   readonly onTreeError?: ((id: Id, error: Error) => void) | undefined
   /** So many roots have been visited with all that is below them. */
@@ -55,21 +55,22 @@ export async function findUsedBlobs(
   const used = new Bitmap(index.blobCount)
   const missing: string[] = []
   let missingCount = 0
-  const use = (type: BlobType, id: Id): void => {
-    const row = index.rowOf(type, id)
+  const use = (row: number, type: BlobType, id: () => Id): void => {
     if (row >= 0) {
       used.add(row)
       return
     }
     missingCount++
-    if (missing.length < NAMED_BLOBS_MAX) missing.push(`${type} blob ${id}`)
+    if (missing.length < NAMED_BLOBS_MAX) missing.push(`${type} blob ${id()}`)
   }
   await walkTrees(repo, roots, {
     ...options,
-    onTree: (treeId, nodes) => {
-      use('tree', treeId)
-      for (const node of nodes) {
-        if (node.type === 'file') for (const id of node.content ?? []) use('data', id)
+    onTree: (treeId, tree) => {
+      use(index.rowOf('tree', treeId), 'tree', () => treeId)
+      for (let node = 0; node < tree.nodeCount; node++) {
+        if (tree.typeAt(node) !== FILE) continue
+        for (let i = tree.idStartAt(node); i < tree.idEndAt(node); i++)
+          use(index.rowOfBytes('data', tree.ids, i * ID_BYTES), 'data', () => tree.idAt(i))
       }
     },
   })
@@ -98,6 +99,8 @@ class TreeWalk {
   /** Trees seen that the index does not have. */
   readonly #seenMissing = new Set<Id>()
   readonly #loading = new Set<Promise<void>>()
+  /** Not in use. */
+  readonly #outlines: TreeOutline[] = []
   #loadingBytes = 0
   #rootsDone = 0
   #failed = false
@@ -157,28 +160,37 @@ class TreeWalk {
   }
 
   async #visit({ id, root }: PendingTree): Promise<void> {
-    const nodes = await this.#load(id)
-    if (nodes !== undefined) {
-      this.#visitor.onTree(id, nodes)
-      for (const { type, subtree } of nodes) {
-        if (type !== 'dir' || subtree === null) continue
-        this.#pending.push({ id: subtree, root })
-        this.#openTrees[root] = (this.#openTrees[root] ?? 0) + 1
-      }
+    const tree = this.#outlines.pop() ?? new TreeOutline()
+    if (await this.#load(id, tree)) {
+      this.#visitor.onTree(id, tree)
+      this.#pushSubtrees(tree, root)
     }
+    this.#outlines.push(tree)
     this.#closeTree(root)
   }
 
-  async #load(id: Id): Promise<readonly Node[] | undefined> {
+  #pushSubtrees(tree: TreeOutline, root: number): void {
+    for (let node = 0; node < tree.nodeCount; node++) {
+      if (tree.typeAt(node) !== DIR) continue
+      for (let i = tree.idStartAt(node); i < tree.idEndAt(node); i++) {
+        this.#pending.push({ id: tree.idAt(i), root })
+        this.#openTrees[root] = (this.#openTrees[root] ?? 0) + 1
+      }
+    }
+  }
+
+  /** False where it cannot be loaded, of which the visitor was told. */
+  async #load(id: Id, tree: TreeOutline): Promise<boolean> {
     const { signal, onTreeError } = this.#visitor
     throwIfAborted(signal)
     try {
-      return await this.#repo.loadTree(id, signal)
+      await this.#repo.readTree(id, (bytes) => tree.read(bytes), signal)
+      return true
     } catch (error) {
       throwIfAborted(signal)
       if (onTreeError === undefined || !(error instanceof Error)) throw error
       onTreeError(id, error)
-      return undefined
+      return false
     }
   }
 

@@ -5,10 +5,12 @@
 import { CorruptDataError } from '../../errors.ts'
 import type { PackedBlob } from '../format/pack-header.ts'
 import type { ThreadContext } from '../thread-context.ts'
-import { CreatedFiles, type CreatedFilesOutcome, type FileToCreate } from './created-files.ts'
+import { CreatedFiles, type CreatedFilesOutcome } from './created-files.ts'
 import { DirectPlaces, leadOf } from './direct-places.ts'
+import type { FilesToCreate } from './files-to-create.ts'
 import { createXattrSelector, type SelectOptions } from './restore-select.ts'
 import { writeFully } from './restore-target.ts'
+import { blobAt, type SentBlobs } from './sent-blobs.ts'
 import { systemFailureOf, type SystemFailure } from './system-failure.ts'
 import { isZero } from './zeros.ts'
 
@@ -16,7 +18,7 @@ export interface WriteBlobsInput {
   /** Stored bytes that hold all the blobs. */
   readonly bytes: Uint8Array
   /** Offsets are those in `bytes`. */
-  readonly blobs: readonly PackedBlob[]
+  readonly blobs: SentBlobs
   /** How many places each blob goes to; the places of all blobs follow in the columns below. */
   readonly placeCounts: Uint32Array
   /** An open file, or `-1 - n` for number n of `files`. */
@@ -26,7 +28,7 @@ export interface WriteBlobsInput {
   readonly offsets: Float64Array
   /** 1 where zeros need not be written: the file is new and full of them. Of open files. */
   readonly skipZeros: Uint8Array
-  readonly files: readonly FileToCreate[]
+  readonly files: FilesToCreate
   /** Zeros are not written to `files`. */
   readonly sparse: boolean
   readonly xattrs: Pick<SelectOptions, 'includeXattrs' | 'excludeXattrs'>
@@ -64,7 +66,8 @@ function writeAll(
   const damaged = new Map<number, string>()
   const failures = new Map<number, SystemFailure>()
   let place = 0
-  for (const [i, blob] of input.blobs.entries()) {
+  for (let i = 0; i < input.placeCounts.length; i++) {
+    const blob = blobAt(input.blobs, i)
     const end = place + (input.placeCounts[i] ?? 0)
     const plaintext = decode(context, input, { blob, place }, (reason) => damaged.set(i, reason))
     const isSkipped =

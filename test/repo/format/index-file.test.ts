@@ -9,6 +9,8 @@ import {
   type IndexVisitor,
 } from '../../../src/repo/format/index-file.ts'
 import type { BlobRun } from '../../../src/repo/format/index-kernel.ts'
+import type { Id } from '../../../src/repo/format/id.ts'
+import { encodePackHeader } from '../../../src/repo/format/pack-header.ts'
 import { propertyRuns } from '../../support/real-restic.ts'
 import { id, packedBlobs } from './arbitraries.ts'
 
@@ -178,6 +180,40 @@ describe('index file', () => {
       }),
       propertyRuns(),
     )
+  })
+
+  it('is spelled alike from the headers of packs', () => {
+    fc.assert(
+      fc.property(packs, (list) => {
+        const headed = list.map((pack) => {
+          let offset = 0
+          const blobs = pack.blobs.map((blob) => {
+            offset += blob.length
+            return { ...blob, offset: offset - blob.length }
+          })
+          return { id: pack.id, blobs }
+        })
+        const byHeader = headed.map((pack) => ({ id: pack.id, header: encodePackHeader(pack.blobs) }))
+        expect(textOf(encodeIndexFile(byHeader))).toBe(textOf(encodeIndexFile(headed)))
+      }),
+      propertyRuns(),
+    )
+  })
+
+  it('has room for the largest numbers there are', () => {
+    const largest = {
+      type: 'data',
+      id: B as Id,
+      length: 2 ** 32 - 1,
+      uncompressedLength: 2 ** 32 - 1,
+    } as const
+    const list = Array.from({ length: 3 }, () => ({
+      id: P as Id,
+      blobs: Array.from({ length: 5 }, () => ({ ...largest, offset: Number.MAX_SAFE_INTEGER })),
+    }))
+    const text = textOf(encodeIndexFile(list, { supersedes: Array.from({ length: 9 }, () => P as Id) }))
+    expect(JSON.parse(text)).toMatchObject({ packs: list.map((pack) => ({ id: pack.id })) })
+    expect(text.endsWith(']}\n')).toBe(true)
   })
 
   it('is what a JSON parser reads', () => {

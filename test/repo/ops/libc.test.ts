@@ -1,6 +1,9 @@
 /** The C library against what Python's own calls say. */
 import { execFileSync } from 'node:child_process'
-import { existsSync, lstatSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  closeSync, existsSync, fstatSync, lstatSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, truncateSync,
+  writeFileSync,
+} from 'node:fs' // prettier-ignore
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -56,6 +59,24 @@ function failure(call: () => void): SystemCallError {
   }
   throw new Error('nothing went wrong')
 }
+
+describe('reserve', () => {
+  it.each(folders)('gives a file of %s its size and room, and it reads as zeros', (where) => {
+    const path = newFile('reserved', where)
+    const fd = openSync(path, 'r+')
+    libc().reserve(fd, 1_000_000)
+    const { size, blocks } = fstatSync(fd)
+    closeSync(fd)
+    expect([size, blocks * 512 >= size]).toEqual([1_000_000, true])
+    expect(readFileSync(path).equals(Buffer.alloc(size))).toBe(true)
+  })
+
+  it('of more than 4 GiB is told of where it fails', () => {
+    const fd = openSync(newFile(), 'r')
+    expect(failure(() => libc().reserve(fd, 2 ** 33)).code).toBe('EBADF')
+    closeSync(fd)
+  })
+})
 
 describe('lstat', () => {
   function expectAsNode(path: string): void {

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import {
   appendFileSync, chmodSync, existsSync, linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync,
   statSync, symlinkSync, truncateSync, utimesSync, writeFileSync,
+  writeSync,
 } from 'node:fs' // prettier-ignore
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -414,6 +415,9 @@ describe('sparse', () => {
       join(folder, 'framed'),
       Buffer.concat([Buffer.from('start'), Buffer.alloc(HOLE), Buffer.from('end')]),
     )
+    // Too much for one task of a thread.
+    const ends = [randomBytes(2, 5_000_000), randomBytes(3, 5_000_000)] as const
+    writeFileSync(join(folder, 'long'), Buffer.concat([ends[0], Buffer.alloc(HOLE * 3), ends[1]]))
     await backup(repository, { paths: [folder], tags: ['holes'] })
   })
 
@@ -421,14 +425,17 @@ describe('sparse', () => {
     snapshot: `latest:${join(work, 'holes')}`,
     filter: { tags: [['holes']] },
   })
+  const NAMES = ['zeros', 'framed', 'long']
+  const expectWhole = (name: string): void =>
+    expect(readFileSync(at(name)).equals(readFileSync(join(work, 'holes', name)))).toBe(true)
   const kib = (name: string): number => lstatSync(at(name)).blocks / 2
 
   it('leaves holes where there are zeros, and the content is the same', async () => {
     await run({ ...options(), sparse: true, verify: true })
     expect(kib('zeros')).toBeLessThan(64)
     expect(kib('framed')).toBeLessThan(4096)
-    expect(readFileSync(at('zeros')).equals(Buffer.alloc(HOLE))).toBe(true)
-    expect(readFileSync(at('framed')).equals(readFileSync(join(work, 'holes', 'framed')))).toBe(true)
+    expect(kib('long')).toBeLessThan(20_000)
+    for (const name of NAMES) expectWhole(name)
   })
 
   it('is not done unasked', async () => {
@@ -436,12 +443,30 @@ describe('sparse', () => {
     expect(kib('framed')).toBeGreaterThanOrEqual(8192)
   })
 
-  it('writes zeros over what is there', async () => {
+  it.each(['', 'EOPNOTSUPP', 'ENOSPC'])('is not done where room is set aside (%s)', async (code) => {
+    const libc = loadLibc()
+    if (libc === undefined) return
+    const reserve = vi.spyOn(libc, 'reserve')
+    if (code !== '')
+      reserve.mockImplementation((fd) => {
+        // Some of it was to be had.
+        writeSync(fd, 'x', HOLE)
+        throw Object.assign(new Error(code), { code, syscall: 'fallocate' })
+      })
+    const { errors } = await run({ ...options(), verify: true })
+    expect([errors, reserve.mock.calls.length]).toEqual([[], 3])
+    reserve.mockRestore()
+    for (const name of NAMES) {
+      expect(kib(name)).toBeGreaterThanOrEqual(8192)
+      expectWhole(name)
+    }
+  })
+
+  it.each([false, true])('writes zeros over what is there (%s)', async (sparse) => {
     mkdirSync(target)
-    for (const name of ['zeros', 'framed']) writeFileSync(at(name), Buffer.alloc(HOLE + 100, 'old'))
-    await run({ ...options(), sparse: true })
-    expect(readFileSync(at('zeros')).equals(Buffer.alloc(HOLE))).toBe(true)
-    expect(readFileSync(at('framed')).equals(readFileSync(join(work, 'holes', 'framed')))).toBe(true)
+    for (const name of NAMES) writeFileSync(at(name), Buffer.alloc(HOLE + 100, 'old'))
+    await run({ ...options(), sparse })
+    for (const name of NAMES) expectWhole(name)
   })
 })
 

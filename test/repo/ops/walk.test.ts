@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import type { MemoryBackend } from '../../../src/backend/memory.ts'
 import { AbortedError, NotFoundError, RepositoryDamagedError } from '../../../src/errors.ts'
 import { parseId, type Id } from '../../../src/repo/format/id.ts'
+import type { TreeOutline } from '../../../src/repo/format/tree-outline.ts'
 import { encodeTree, type Node } from '../../../src/repo/format/tree.ts'
 import { findUsedBlobs, walkTrees } from '../../../src/repo/ops/walk.ts'
 import type { Repository } from '../../../src/repo/repository.ts'
@@ -30,6 +31,10 @@ async function saveNodes(nodes: Node[]): Promise<Id> {
   return id
 }
 
+function namesIn(tree: TreeOutline): string[] {
+  return Array.from({ length: tree.nodeCount }, (_, node) => tree.nameAt(node))
+}
+
 const SHARED: SampleTree = { deep: { deeper: { file: [noise(1, 10)] } }, x: [noise(2, 10), noise(3, 10)] }
 
 describe('walkTrees', () => {
@@ -37,9 +42,9 @@ describe('walkTrees', () => {
     const roots = await save({ a: SHARED, b: SHARED, c: {} }, { a: SHARED }, SHARED, { d: {} })
     const visits = new Map<Id, string>()
     await walkTrees(repository, [...roots, ...roots], {
-      onTree: (id, nodes) => {
+      onTree: (id, tree) => {
         expect(visits.has(id)).toBe(false)
-        visits.set(id, nodes.map((node) => node.name).join())
+        visits.set(id, namesIn(tree).join())
       },
     })
     expect([...visits.values()].toSorted()).toEqual(['', 'a', 'a,b,c', 'd', 'deep,x', 'deeper', 'file'])
@@ -49,7 +54,7 @@ describe('walkTrees', () => {
     const events: string[] = []
     for (const root of await save({ a: { b: { c: {} } } }, { z: {} })) {
       await walkTrees(repository, [root], {
-        onTree: (_id, nodes) => events.push(nodes[0]?.name ?? 'empty'),
+        onTree: (_id, tree) => events.push(namesIn(tree)[0] ?? 'empty'),
         onProgress: (done, total) => events.push(`${done}/${total}`),
       })
     }
@@ -101,8 +106,8 @@ describe('walkTrees', () => {
     }
     const failure = new Error('enough')
     const walk = walkTrees(repository, [root!], {
-      onTree: (_id, nodes) => {
-        if (nodes.length === 1) throw failure
+      onTree: (_id, { nodeCount }) => {
+        if (nodeCount === 1) throw failure
       },
     })
     await expect(walk).rejects.toBe(failure)
