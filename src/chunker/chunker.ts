@@ -19,6 +19,11 @@ const SCAN_START = MIN_CHUNK_SIZE - 1
 
 /** Cuts one stream of bytes after another. */
 export class Chunker {
+  /**
+   * A MiB of memory that `next` looks at without copying it. All chunkers of a thread share it: what is read into it has to
+   * be given to one of them before anything else is done.
+   */
+  readonly room: Uint8Array
   readonly #scanner: CutScanner
   /** The last 64 bytes, once the chunk is near its minimum. */
   readonly #window = new Uint8Array(WINDOW_SIZE)
@@ -28,6 +33,7 @@ export class Chunker {
   /** @throws RangeError where the polynomial is not of degree 53 */
   constructor(polynomial: bigint, scannerFactory: ScannerFactory = createScanner) {
     this.#scanner = scannerFactory(rabinTables(polynomial))
+    this.room = this.#scanner.input.subarray(WINDOW_SIZE)
   }
 
   /** Starts a new chunk, as at the start of a file. */
@@ -69,10 +75,13 @@ export class Chunker {
 
   #scan(data: Uint8Array, start: number, length: number): number {
     const { input } = this.#scanner
-    input.set(this.#window)
-    input.set(data.subarray(start, start + length), WINDOW_SIZE)
-    const cut = this.#scanner.scan(length)
-    this.#window.set(input.subarray(length, length + WINDOW_SIZE))
+    const isInPlace = data === this.room
+    // In place, the window comes over bytes that were taken before: its own, but at the room's beginning.
+    const from = isInPlace ? start : 0
+    input.set(this.#window, from)
+    if (!isInPlace) input.set(data.subarray(start, start + length), WINDOW_SIZE)
+    const cut = this.#scanner.scan(from, length)
+    this.#window.set(input.subarray(from + length, from + length + WINDOW_SIZE))
     this.#length += length
     return cut
   }

@@ -26,10 +26,10 @@ const WINDOW: usize = 64
 const VECTOR: usize = 16
 
 /**
- * How many of the `length` bytes lie before the first cut point, 0 where there is none. Up to 255 bytes after them are
- * looked at and count for nothing.
+ * How many of the `length` bytes lie before the first cut point, 0 where there is none. They follow the 64 bytes at
+ * INPUT + `start`. Up to 255 bytes after them are looked at and count for nothing.
  */
-export function scan(length: usize): usize {
+export function scan(start: usize, length: usize): usize {
   const lane = ((length + ROUND_BYTES - 1) / ROUND_BYTES) * STEPS
   let d0 = zero(), d1 = zero(), d2 = zero(), d3 = zero(), d4 = zero(), d5 = zero(), d6 = zero()
   let first = length + 1
@@ -39,7 +39,7 @@ export function scan(length: usize): usize {
     const entering = ROUNDS + round * ROUND_BYTES
     round = round == 4 ? 0 : round + 1
     const leaving = ROUNDS + round * ROUND_BYTES
-    gather(INPUT + position, lane, entering)
+    gather(INPUT + start + position, lane, entering)
     let seen = i8x16.splat(-1)
     for (let i: usize = 0; i < ROUND_BYTES; i += VECTOR) {
       const byte = v128.load(entering + i)

@@ -1,8 +1,10 @@
 /** The scan for cut points in plain TypeScript: what the WebAssembly kernel does, and is tested against. */
 import { WINDOW_SIZE, type RabinTables } from './rabin-tables.ts'
 
-/** Bytes one call of `CutScanner.scan` can look at. */
+/** Bytes one call of `CutScanner.scan` looks at, at most: they are in the processor's cache by then if they are copied. */
 export const SCAN_BYTES = 65_536
+/** Bytes there is room for, behind the 64 before them: a good piece of a file. */
+export const ROOM_BYTES: number = 1 << 20
 /** A cut falls where these bits of the digest are zero: once a MiB on average. */
 const SPLIT_MASK = 0xfffff
 
@@ -11,18 +13,21 @@ const SPLIT_MASK = 0xfffff
  * looked at again.
  */
 export interface CutScanner {
-  /** Where the bytes to be scanned are put, anew for each call: the 64 before them, then up to `SCAN_BYTES`. */
+  /** Where the bytes to be scanned are put: the 64 before them, anew for each call, then up to `ROOM_BYTES`. */
   readonly input: Uint8Array
-  /** The first cut point within the `length` bytes: how many of them lie before it (1 … length); −1 if there is none. */
-  scan(length: number): number
+  /**
+   * The first cut point within the `length` bytes that follow the 64 at `input[start …]`: how many of them lie before it
+   * (1 … length); −1 if there is none.
+   */
+  scan(start: number, length: number): number
 }
 
 export type ScannerFactory = (tables: RabinTables) => CutScanner
 
 /** The twin of the kernel. */
 export function createPlainScanner(tables: RabinTables): CutScanner {
-  const input = new Uint8Array(WINDOW_SIZE + SCAN_BYTES)
-  return { input, scan: (length) => scan(tables, input, length) }
+  const input = new Uint8Array(WINDOW_SIZE + ROOM_BYTES)
+  return { input, scan: (start, length) => scan(tables, input.subarray(start), length) }
 }
 
 /** The digest's 64 bits are two halves here, 32 bits each; `high >>> 13` are the eight from x^45 on. */

@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Chunker, MAX_CHUNK_SIZE, MIN_CHUNK_SIZE } from '../../src/chunker/chunker.ts'
 import { SCANNERS } from './scanners.ts'
-import { chunkLengths, idHead, plantCut, stream } from './streams.ts'
+import { chunkLengths, chunkLengthsInRoom, idHead, plantCut, stream } from './streams.ts'
 
 const MIB = 1 << 20
 const FIRST = 0x3da3358b4dc173n
@@ -102,6 +102,39 @@ describe.each(SCANNERS)('$name scanner', ({ createScanner }) => {
       expect(chunkTable(chunker, vector.subarray(0, MIN_CHUNK_SIZE - 1))).toEqual(['524287:bc884c32'])
       expect(chunkTable(chunker, vector.subarray(0, MIN_CHUNK_SIZE))).toEqual(['524288:71045e3d'])
     })
+  })
+
+  it.each([MIB, MIB - 1, 65_536, 300_007, 1000])(
+    'cuts alike what is read into its room, %i bytes a time',
+    (slice) => {
+      const data = slice < 10_000 ? vector.subarray(0, 8 * MIB) : vector
+      expect(chunkLengthsInRoom(chunker, data, slice)).toEqual(chunkLengths(chunker, data))
+      const zeros = new Uint8Array(2 * MIB + 70)
+      expect(chunkLengthsInRoom(chunker, zeros, slice)).toEqual(chunkLengths(chunker, zeros))
+    },
+  )
+
+  it('cuts alike what is read into its room in turn with another chunker, and with memory of its own', () => {
+    const other = new Chunker(SECOND, createScanner)
+    const data = vector.subarray(0, 8 * MIB)
+    const expected = [chunkLengths(chunker, data), chunkLengths(other, data)]
+    const found: number[][] = [[], []]
+    const starts = [0, 0]
+    for (const each of [chunker, other]) each.reset()
+    for (let position = 0, turn = 0; position < data.length; position += 100_000, turn++) {
+      for (const [i, each] of [chunker, other].entries()) {
+        const piece = data.subarray(position, position + 100_000)
+        const isInRoom = (turn + i) % 3 > 0
+        if (isInRoom) each.room.set(piece)
+        for (let from = 0; from < piece.length;) {
+          const cut = each.next(isInRoom ? each.room : piece, from, piece.length)
+          if (cut >= 0) found[i]!.push(position + cut - starts[i]!)
+          if (cut >= 0) starts[i] = position + cut
+          from = cut < 0 ? piece.length : cut
+        }
+      }
+    }
+    expect(found).toEqual(expected.map((lengths) => lengths.slice(0, -1)))
   })
 
   describe('limits', () => {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { polynomialMod, randomPolynomial } from '../../src/chunker/polynomial.ts'
-import { createPlainScanner, SCAN_BYTES, type CutScanner } from '../../src/chunker/rabin-scan.ts'
+import { createPlainScanner, ROOM_BYTES, SCAN_BYTES, type CutScanner } from '../../src/chunker/rabin-scan.ts'
 import { rabinTables } from '../../src/chunker/rabin-tables.ts'
 import { SCANNERS } from './scanners.ts'
 import { plantCut, stream } from './streams.ts'
@@ -22,7 +22,7 @@ function scan(scanner: CutScanner, bytes: Uint8Array): number {
   // What an earlier scan left must not matter.
   scanner.input.fill(0)
   scanner.input.set(bytes)
-  return scanner.scan(bytes.length - 64)
+  return scanner.scan(0, bytes.length - 64)
 }
 
 describe.each(SCANNERS)('$name scanner', ({ createScanner }) => {
@@ -82,13 +82,27 @@ describe.each(SCANNERS)('$name scanner', ({ createScanner }) => {
     )
   })
 
+  it('scans bytes wherever they lie in its room', () => {
+    const data = Uint8Array.from(randomBytes(64 + SCAN_BYTES))
+    for (const start of [0, 1, 63, 64, 100_000, ROOM_BYTES - SCAN_BYTES]) {
+      for (const end of [1, 4000, 30_000, SCAN_BYTES]) {
+        const planted = data.slice()
+        plantCut(planted, 64 + end, POLYNOMIAL)
+        const expected = scan(plain, planted)
+        scanner.input.fill(0)
+        scanner.input.set(planted, start)
+        expect(scanner.scan(start, SCAN_BYTES), `${end} from ${start}`).toBe(expected)
+      }
+    }
+  })
+
   it('does not look beyond the length', () => {
     const data = stream('beyond', 64 + 5000)
     for (const length of [1, 100, 256, 1000, 4000]) {
       scanner.input.set(data)
       // A window of zeros is a cut: just after the end lie many of them.
       scanner.input.fill(0, 64 + length)
-      expect(scanner.scan(length)).toBe(-1)
+      expect(scanner.scan(0, length)).toBe(-1)
     }
   })
 

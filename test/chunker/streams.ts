@@ -32,6 +32,28 @@ export function chunkLengths(chunker: Chunker, data: Uint8Array, slice: number =
   return lengths
 }
 
+/** As `chunkLengths`, each slice being copied to the chunker's own room. */
+export function chunkLengthsInRoom(chunker: Chunker, data: Uint8Array, slice: number): number[] {
+  const lengths: number[] = []
+  const { room } = chunker
+  let chunkStart = 0
+  chunker.reset()
+  for (let start = 0; start < data.length; start += slice) {
+    const piece = data.subarray(start, start + slice)
+    room.set(piece)
+    for (let from = 0; from < piece.length;) {
+      const cut = chunker.next(room, from, piece.length)
+      if (cut >= 0) {
+        lengths.push(start + cut - chunkStart)
+        chunkStart = start + cut
+      }
+      from = cut < 0 ? piece.length : cut
+    }
+  }
+  if (chunkStart < data.length) lengths.push(data.length - chunkStart)
+  return lengths
+}
+
 export function idHead(data: Uint8Array): string {
   return createHash('sha256').update(data).digest('hex').slice(0, 8)
 }

@@ -1,6 +1,6 @@
 /** Text as UTF-8, appended piece by piece to memory that grows. */
 
-const FLUSH_CHARACTERS = 1 << 15
+const FLUSH_CHARACTERS = 1 << 11
 const INITIAL_BYTES = 1 << 12
 /** UTF-8 bytes a UTF-16 code unit takes at most. */
 const MAX_UTF8_PER_UNIT = 3
@@ -10,7 +10,7 @@ const encoder = new TextEncoder()
 export class Utf8Buffer {
   #bytes: Uint8Array
   #length = 0
-  /** What is not yet in `#bytes`: encoding many pieces at once is faster. */
+  /** What is not yet in `#bytes`: encoding some pieces at once is faster, and many would be in the way of the collector. */
   #pending = ''
 
   /** @param expectedBytes so much can be appended before memory has to grow */

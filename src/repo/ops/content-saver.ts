@@ -2,6 +2,7 @@
  * Saves the content of files on worker threads: small files in batches, large ones chunk by chunk. The walk goes on
  * meanwhile; how far it may get ahead is bounded by the pool's queues and the store's.
  */
+import { readSync } from 'node:fs'
 import { Chunker } from '../../chunker/chunker.ts'
 import { throwIfAborted } from '../../errors.ts'
 import { idFromBytes, parseId, type Id } from '../format/id.ts'
@@ -18,7 +19,6 @@ import { startThreads, type Tasks } from './threads.ts'
 
 const BATCH_FILES = 128
 const BATCH_BYTES = 2 << 20
-const READ_BYTES = 1 << 20
 
 export interface SavedContent {
   readonly content: readonly Id[]
@@ -47,7 +47,6 @@ export class ContentSaver {
   #pool: WorkerPool<Tasks> | undefined
   #batch: BatchedFile[] = []
   #batchBytes = 0
-  #buffer: Uint8Array | undefined
 
   constructor(options: ContentSaverOptions) {
     this.#options = options
@@ -98,16 +97,17 @@ export class ContentSaver {
       chunk.catch((error: unknown) => (failure ??= { error }))
       chunks.push(chunk)
     }
-    const buffer = (this.#buffer ??= new Uint8Array(READ_BYTES))
+    const { room } = this.#chunker
     let start = 0
     let position = 0
     this.#chunker.reset()
     try {
       for (;;) {
-        const length = await file.read(buffer)
+        // Nothing else is done before all of it is taken: others may use the same room.
+        const length = readSync(file.fd, room, 0, room.length, position)
         if (length === 0) break
         for (let from = 0; from < length;) {
-          const cut = this.#chunker.next(buffer, from, length)
+          const cut = this.#chunker.next(room, from, length)
           from = cut < 0 ? length : cut
           if (cut < 0) break
           save(start, position + cut - start)

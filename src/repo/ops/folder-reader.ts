@@ -5,6 +5,7 @@ import type { Node } from '../format/tree.ts'
 import type { ThreadContext } from '../thread-context.ts'
 import { createBackupFilter, type BackupFilter, type ExcludeOptions } from './backup-excludes.ts'
 import type { SourceStat } from './backup-source.ts'
+import { listingOf, readListing, type FolderListing } from './folder-listing.ts'
 import { loadLibc, type Libc } from './libc.ts'
 import { LocalSource, type OpenedFolder } from './local-source.ts'
 import { joinPath, nativePath } from './native-path.ts'
@@ -91,23 +92,58 @@ export class FolderEntries {
   }
 
   /** Names by byte order, each once; undefined where the folder is none any more. @throws what the system says */
-  list(): string[] | undefined {
-    const { source } = this.#reader
+  list(): readonly string[] | undefined {
+    return this.listing()?.names
+  }
+
+  /** As `list`, with what else the folder says. To be called once. */
+  listing(): FolderListing | undefined {
+    const { source, libc } = this.#reader
     const { path } = this.#folder
-    const names = source.listNames(this.#opened === undefined ? path : `${OPEN_FILES}/${this.#opened.fd}`)
+    const fd = this.#opened?.fd
+    if (fd !== undefined && libc?.readsEntries === true)
+      return readListing((target) => libc.readEntries(fd, target))
+    const names = source.listNames(fd === undefined ? path : `${OPEN_FILES}/${fd}`)
     // Listing by path follows symlinks.
-    if (this.#opened === undefined && source.lstat(path).kind !== 'dir') return undefined
-    return names.filter((name, i) => i === 0 || name !== names[i - 1])
+    if (fd === undefined && source.lstat(path).kind !== 'dir') return undefined
+    return listingOf(names.filter((name, i) => i === 0 || name !== names[i - 1]))
   }
 
   /** Undefined for what is left out of the backup. @throws what the system says */
   select(name: string): SourceStat | undefined {
-    const { filter } = this.#reader
-    const absolute = filter.selectsAll ? '' : joinPath(this.#folder.absolute, name)
-    if (!filter.selectsAll && !filter.selectByName(absolute)) return undefined
+    if (!this.selectsName(name)) return undefined
     const stat = this.#lstat(name)
-    if (stat.kind === 'socket') return undefined
-    return filter.selectsAll || filter.select(absolute, stat) ? stat : undefined
+    return stat.kind !== 'socket' && this.selects(name, stat) ? stat : undefined
+  }
+
+  /** Whether an entry may be part of the backup, as far as its name tells. */
+  selectsName(name: string): boolean {
+    const { filter } = this.#reader
+    return filter.selectsAll || filter.selectByName(joinPath(this.#folder.absolute, name))
+  }
+
+  /** Whether an entry that `selectsName` did not leave out is part of the backup. */
+  selects(name: string, stat: SourceStat): boolean {
+    const { filter } = this.#reader
+    return filter.selectsAll || filter.select(joinPath(this.#folder.absolute, name), stat)
+  }
+
+  /**
+   * Does something with what the folder's listing says is a regular file, while it is open: what it is is asked of the open
+   * file only, which it cannot differ from.
+   * @returns what `work` does; undefined where it is no such file any more, or cannot be opened
+   */
+  withListed<Result>(name: string, work: (fd: number, stat: SourceStat) => Result): Result | undefined {
+    const { libc, source } = this.#reader
+    if (libc === undefined || this.#opened === undefined) return undefined
+    const fd = libc.openIn(this.#opened.fd, name)
+    if (fd < 0) return undefined
+    try {
+      const stat = source.statOpened(fd)
+      return stat.kind === 'file' ? work(fd, stat) : undefined
+    } finally {
+      libc.close(fd)
+    }
   }
 
   /**

@@ -42,6 +42,10 @@ export interface Libc {
   openFolder(path: string): number
   openIn(folder: number, name: string): number
   close(fd: number): void
+  /** Whether `readEntries` can be called. */
+  readonly readsEntries: boolean
+  /** The next entries of an open folder, as `struct linux_dirent64`: the bytes filled, 0 at the end. */
+  readEntries(folder: number, target: Uint8Array): number
   /** As `openFolder` for `createIn` and `setTimesIn`, which do not take permission to list it. */
   findFolder(path: string): number
   /** Makes a file, to be read and written by nobody else, where nothing stands; -1 where that fails. To be closed by `close`. */
@@ -151,6 +155,7 @@ class LinuxLibc implements Libc {
   readonly #openat: NativeFunction
   readonly #createat: NativeFunction
   readonly #close: NativeFunction
+  readonly #getdents: NativeFunction | undefined
   readonly #getpwuid: NativeFunction
   readonly #getgrgid: NativeFunction
   readonly #getpwnam: NativeFunction
@@ -184,8 +189,9 @@ class LinuxLibc implements Libc {
     koffi.struct(type, account)
     try {
       this.#statx = func('int statx(int folder, const void *path, int flags, uint32_t mask, void *stat)')
+      this.#getdents = func('long getdents64(int folder, void *entries, size_t size)')
     } catch {
-      // An old library has none.
+      // An old library has none, or only the first.
     }
     const forEntry = (result: string, name: string, rest: string): ForEntry => ({
       path: func(`${result} l${name}(const void *path, ${rest})`),
@@ -267,6 +273,16 @@ class LinuxLibc implements Libc {
 
   close(fd: number): void {
     this.#close(fd)
+  }
+
+  get readsEntries(): boolean {
+    return this.#getdents !== undefined
+  }
+
+  readEntries(folder: number, target: Uint8Array): number {
+    const length = this.#getdents?.(folder, target, target.length) ?? 0
+    if (length < 0) this.#fail('getdents64', folder)
+    return length
   }
 
   /** Asks for what `#stat` then holds. A file system that does not know all of it is left to Node. */

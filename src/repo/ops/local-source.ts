@@ -18,15 +18,16 @@ import { joinPath, nativePath } from './native-path.ts'
 import { openQuietly } from './quiet-open.ts'
 
 const S_IFMT = 0o170000
+const TYPE_SHIFT = 12
 const NO_CONTENT: readonly Id[] = []
 const NO_ATTRIBUTES: readonly ExtendedAttribute[] = []
-const KINDS: Readonly<Record<number, SourceStat['kind']>> = {
+const KINDS = byFileType<SourceStat['kind']>({
   0o100000: 'file',
   0o040000: 'dir',
   0o120000: 'symlink',
   0o140000: 'socket',
-}
-const NODE_TYPES: Readonly<Record<number, NodeType>> = {
+})
+const NODE_TYPES = byFileType<NodeType>({
   0o100000: 'file',
   0o040000: 'dir',
   0o120000: 'symlink',
@@ -34,7 +35,7 @@ const NODE_TYPES: Readonly<Record<number, NodeType>> = {
   0o060000: 'dev',
   0o020000: 'chardev',
   0o010000: 'fifo',
-}
+})
 const HIGH_UNITS = /[\ud800-\uffff]/
 /** The file system has no such attributes, or this one went away: nothing is missing from the backup. */
 const NO_XATTR_CODES = new Set(['ENOTSUP', 'EOPNOTSUPP', 'ENODATA', 'ENOATTR', 'EPERM'])
@@ -63,6 +64,11 @@ export class LocalSource implements BackupSource {
     return entry === undefined ? this.lstat(joinPath(folder.path, name)) : describe(entry)
   }
 
+  /** As `lstat`, of an open file. */
+  statOpened(fd: number): LocalStat {
+    return describe(statOfOpen(fd))
+  }
+
   resolve(path: string): { readonly path: string; readonly stat: LocalStat } {
     const native = nativePath(path)
     const real = realpathSync.native(native, 'buffer')
@@ -85,7 +91,7 @@ export class LocalSource implements BackupSource {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- every stat comes from this class's own lstat, resolve or open
     const { entry } = stat as LocalStat
     const { mode, uid, gid, atime } = entry
-    const type = NODE_TYPES[mode & S_IFMT]
+    const type = NODE_TYPES[(mode & S_IFMT) >> TYPE_SHIFT]
     if (type === undefined) throw new SourceError(`${path} has an unknown file type`)
     const hasLinks = type !== 'dir' && type !== 'fifo' && type !== 'socket'
     return {
@@ -116,7 +122,7 @@ export class LocalSource implements BackupSource {
     const native = nativePath(path)
     const fd = openQuietly(native)
     try {
-      const stat = describe(statOfOpen(fd))
+      const stat = this.statOpened(fd)
       return { stat, fd, read: (target) => readSync(fd, target), close: () => closeSync(fd) }
     } catch (error) {
       closeSync(fd)
@@ -169,10 +175,15 @@ export class LocalSource implements BackupSource {
   }
 }
 
+/** By the type bits of a mode, moved down: V8 looks small numbers up in an array, and such large ones in a hash table. */
+function byFileType<Value>(values: Readonly<Record<number, Value>>): readonly (Value | undefined)[] {
+  return Array.from({ length: (S_IFMT >> TYPE_SHIFT) + 1 }, (_, type) => values[type << TYPE_SHIFT])
+}
+
 function describe(entry: FileStat): LocalStat {
   const { mode, size, mtime, ctime, inode, deviceId } = entry
   return {
-    kind: KINDS[mode & S_IFMT] ?? 'other',
+    kind: KINDS[(mode & S_IFMT) >> TYPE_SHIFT] ?? 'other',
     size,
     mtime: localTime(mtime.seconds, mtime.nanoseconds),
     ctime: localTime(ctime.seconds, ctime.nanoseconds),

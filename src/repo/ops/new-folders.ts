@@ -4,6 +4,7 @@
  */
 import { throwIfAborted } from '../../errors.ts'
 import type { ContentSaver } from './content-saver.ts'
+import { listingOf, sliceListing, type FolderListing } from './folder-listing.ts'
 import type { FolderRules, SourceFolder } from './folder-reader.ts'
 import { SLICE_ENTRIES, type FolderSlice, type SavedSlice } from './save-folders-task.ts'
 
@@ -116,12 +117,13 @@ export class NewFolders {
     for (const part of rest) yield* await this.#aside(part)
   }
 
-  #saveRest(folder: SourceFolder, rest: readonly string[]): Promise<SavedSlice[]>[] {
-    const parts: string[][] = []
-    for (let i = 0; i < rest.length; i += SLICE_ENTRIES) parts.push(rest.slice(i, i + SLICE_ENTRIES))
+  #saveRest(folder: SourceFolder, rest: FolderListing): Promise<SavedSlice[]>[] {
+    const parts: FolderListing[] = []
+    for (let i = 0; i < rest.names.length; i += SLICE_ENTRIES)
+      parts.push(sliceListing(rest, i, i + SLICE_ENTRIES))
     // The last one pushed is the next one done.
-    const saving = parts.toReversed().map((names) => {
-      const part = this.#saveNames({ ...folder, names })
+    const saving = parts.toReversed().map((entries) => {
+      const part = this.#saveEntries(folder, entries)
       // Whoever takes it hears of it; until then it must not pass for unhandled.
       part.catch(() => undefined)
       return part
@@ -129,12 +131,10 @@ export class NewFolders {
     return saving.toReversed()
   }
 
-  async #saveNames(slice: FolderSlice): Promise<SavedSlice[]> {
-    const { names = [] } = slice
-    const saved = (await this.#run(slice)) ?? nothingSaved(names)
-    return saved.rest.length === 0
-      ? [saved]
-      : [saved, ...(await this.#saveNames({ ...slice, names: saved.rest }))]
+  async #saveEntries(folder: SourceFolder, entries: FolderListing): Promise<SavedSlice[]> {
+    const saved = (await this.#run({ ...folder, entries })) ?? nothingSaved(entries.names)
+    const { rest } = saved
+    return rest.names.length === 0 ? [saved] : [saved, ...(await this.#saveEntries(folder, rest))]
   }
 
   #run(slice: FolderSlice): Promise<SavedSlice | undefined> {
@@ -188,7 +188,7 @@ function nothingSaved(names: readonly string[]): SavedSlice {
     encoded: new Uint8Array(0),
     ends: [...names.map(() => 0), 0],
     left: names,
-    rest: [],
+    rest: listingOf([]),
     files: 0,
     bytes: 0,
     dataBlobs: 0,

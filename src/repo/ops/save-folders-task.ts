@@ -7,6 +7,8 @@ import { encodeNode } from '../format/node-encoding.ts'
 import type { Node } from '../format/tree.ts'
 import { Utf8Buffer } from '../format/utf8-buffer.ts'
 import type { ThreadContext } from '../thread-context.ts'
+import type { SourceStat } from './backup-source.ts'
+import { sliceListing, type FolderListing } from './folder-listing.ts'
 import { folderReaderOf, type FolderEntries, type FolderReader, type SourceFolder } from './folder-reader.ts'
 import { readOpenFile, SMALL_FILE_BYTES } from './save-files-task.ts'
 
@@ -16,8 +18,8 @@ export const SLICE_ENTRIES = 256
 const ANSWER_BYTES = 4 << 20
 
 export interface FolderSlice extends SourceFolder {
-  /** The entries to save, in byte order; all that are in the folder where there are none given. */
-  readonly names?: readonly string[] | undefined
+  /** The entries to save; all that are in the folder where there are none given. */
+  readonly entries?: FolderListing | undefined
 }
 
 export interface SavedSlice {
@@ -27,8 +29,8 @@ export interface SavedSlice {
   readonly ends: readonly number[]
   /** Names for the walk to save. */
   readonly left: readonly string[]
-  /** Names that were not looked at. */
-  readonly rest: readonly string[]
+  /** What was not looked at. */
+  readonly rest: FolderListing
   /** Files that were saved, and their bytes. */
   readonly files: number
   readonly bytes: number
@@ -71,14 +73,14 @@ export function saveFolders(
 
 function saveSlice(context: ThreadContext, reader: FolderReader, slice: FolderSlice): SavedSlice | undefined {
   return reader.with(slice, (entries) => {
-    const names = slice.names ?? tryList(entries)
-    return names && new SliceSaver(context, reader, entries).save(names)
+    const listing = slice.entries ?? tryList(entries)
+    return listing && new SliceSaver(context, reader, entries).save(listing)
   })
 }
 
-function tryList(entries: FolderEntries): readonly string[] | undefined {
+function tryList(entries: FolderEntries): FolderListing | undefined {
   try {
-    return entries.list()
+    return entries.listing()
   } catch {
     return undefined
   }
@@ -100,16 +102,16 @@ class SliceSaver {
     this.#entries = entries
   }
 
-  save(names: readonly string[]): SavedSlice {
+  save(listing: FolderListing): SavedSlice {
     const encoded = new Utf8Buffer()
     const ends: number[] = []
     const left: string[] = []
     let isFirst = true
     let count = 0
-    for (const name of names) {
+    for (const [i, name] of listing.names.entries()) {
       if (count >= SLICE_ENTRIES || this.#bytes >= ANSWER_BYTES) break
       count += 1
-      const json = this.#save(name)
+      const json = this.#save(name, listing.areFiles[i] === 1)
       if (json === '') continue
       if (json === undefined) {
         left.push(name)
@@ -124,7 +126,7 @@ class SliceSaver {
       encoded: encoded.toBytes(),
       ends,
       left,
-      rest: names.slice(count),
+      rest: sliceListing(listing, count),
       files: this.#files,
       bytes: this.#bytes,
       dataBlobs: this.#dataBlobs,
@@ -134,9 +136,9 @@ class SliceSaver {
   }
 
   /** The node as JSON, '' for what is left out of the backup, undefined for what is left to the walk. */
-  #save(name: string): string | undefined {
+  #save(name: string, isFile: boolean): string | undefined {
     this.#reader.isWarned = false
-    const entry = this.#tryRead(name)
+    const entry = this.#tryRead(name, isFile)
     if (this.#reader.isWarned || entry === undefined) return undefined
     if (entry === EXCLUDED) return ''
     const { node, content, ids } = entry
@@ -150,12 +152,19 @@ class SliceSaver {
   }
 
   /** Undefined for what the walk is to look at: it also says what is wrong. */
-  #tryRead(name: string): ReadEntry | typeof EXCLUDED | undefined {
+  #tryRead(name: string, isFile: boolean): ReadEntry | typeof EXCLUDED | undefined {
     try {
-      return this.#read(name)
+      return isFile ? this.#readListed(name) : this.#read(name)
     } catch {
       return undefined
     }
+  }
+
+  #readListed(name: string): ReadEntry | typeof EXCLUDED | undefined {
+    if (!this.#entries.selectsName(name)) return EXCLUDED
+    return this.#entries.withListed(name, (fd, stat) =>
+      this.#entries.selects(name, stat) ? this.#readOpened(name, stat, fd) : EXCLUDED,
+    )
   }
 
   #read(name: string): ReadEntry | typeof EXCLUDED | undefined {
@@ -163,13 +172,16 @@ class SliceSaver {
     if (stat === undefined) return EXCLUDED
     if (stat.kind === 'dir' || stat.size > SMALL_FILE_BYTES) return undefined
     if (stat.kind !== 'file') return { node: this.#entries.toNode(name, stat), content: undefined, ids: [] }
-    return this.#entries.withFile(name, stat, (fd) => {
-      const ids: Id[] = []
-      const node = this.#entries.toNode(name, stat, fd, ids)
-      // A file that is left to the walk is read there.
-      const content = this.#reader.isWarned ? undefined : readOpenFile(this.#context, fd, stat.size)
-      return content === undefined ? undefined : { node, content, ids }
-    })
+    return this.#entries.withFile(name, stat, (fd) => this.#readOpened(name, stat, fd))
+  }
+
+  #readOpened(name: string, stat: SourceStat, fd: number): ReadEntry | undefined {
+    if (stat.size > SMALL_FILE_BYTES) return undefined
+    const ids: Id[] = []
+    const node = this.#entries.toNode(name, stat, fd, ids)
+    // A file that is left to the walk is read there.
+    const content = this.#reader.isWarned ? undefined : readOpenFile(this.#context, fd, stat.size)
+    return content === undefined ? undefined : { node, content, ids }
   }
 
   #saveBlob(content: Uint8Array): Id {

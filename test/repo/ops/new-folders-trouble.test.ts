@@ -156,7 +156,7 @@ function changeAt(moment: Moment, { path, change }: { path: string; change: () =
   }
   // oxlint-disable typescript/unbound-method -- each is called with the `this` it was called with
   const { with: open } = FolderReader.prototype
-  const { select, withFile } = FolderEntries.prototype
+  const { select, withFile, withListed } = FolderEntries.prototype
   // oxlint-enable typescript/unbound-method
   const opened = new WeakMap<FolderEntries, string>()
   vi.spyOn(FolderReader.prototype, 'with').mockImplementation(function (this: FolderReader, source, work) {
@@ -170,6 +170,16 @@ function changeAt(moment: Moment, { path, change }: { path: string; change: () =
     // What is looked at first was listed.
     changeOnce(moment === 'listed' && opened.get(this) === path)
     return select.call(this, name)
+  })
+  vi.spyOn(FolderEntries.prototype, 'withListed').mockImplementation(function (
+    this: FolderEntries,
+    name,
+    work,
+  ) {
+    const source = opened.get(this)
+    changeOnce(moment === 'listed' && source === path)
+    changeOnce(moment === 'opening' && `${source}/${name}` === path)
+    return withListed.call(this, name, work) as never
   })
   vi.spyOn(FolderEntries.prototype, 'withFile').mockImplementation(function (
     this: FolderEntries,

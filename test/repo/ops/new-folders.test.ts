@@ -394,7 +394,7 @@ describe('a folder of many more entries than a thread is asked for', () => {
     const { saveFolders } = TASKS
     vi.spyOn(TASKS, 'saveFolders').mockImplementation((context, slices) =>
       slices.flatMap((slice) =>
-        slice.names?.includes('700') === true ? [undefined] : saveFolders(context, [slice]),
+        slice.entries?.names.includes('700') === true ? [undefined] : saveFolders(context, [slice]),
       ),
     )
     expect((await expectSame()).result.statistics.filesNew).toBe(3 * SLICE_ENTRIES + 1)
