@@ -13,7 +13,7 @@ export interface RestoredItem {
   readonly size: number
 }
 
-/** Counts include folders, links and special files. Totals grow while the snapshot is walked. */
+/** Counts include folders, links and special files. Totals are by the snapshot's summary until all is counted. */
 export interface RestoreProgress {
   /** As restic counts: without files whose content is skipped, which are known before anything is restored. */
   readonly filesTotal: number

@@ -25,6 +25,7 @@ import { checkOptions, type RestoreOptions, type RestoreResult } from './restore
 import { locationOf, RestorePlan } from './restore-plan.ts'
 import { createSelector, createXattrSelector } from './restore-select.ts'
 import { isTargetFull, RestoreTarget, targetFullError } from './restore-target.ts'
+import { foretoldTotals, withTotals, type RestoreTotals } from './restore-totals.ts'
 import { judge, type Verdict } from './restore-verdict.ts'
 import {
   walkSnapshot,
@@ -73,6 +74,8 @@ class RestoreRun {
     bytesRestored: 0,
     bytesSkipped: 0,
   }
+  /** Until all is counted. */
+  #foretold: RestoreTotals | undefined
   /** First location of every file with several names, by inode and device. */
   readonly #firstNames = new Map<string, string>()
   /** Locations the overwrite mode leaves alone: not even their metadata is touched. */
@@ -113,6 +116,7 @@ class RestoreRun {
     if (this.#options.dryRun === true) await this.#planAll(tree, () => this.#pause())
     else {
       this.#target.createRoot()
+      this.#foretold = foretoldTotals(record.snapshot, subfolder, this.#options)
       await this.#restoreContent(tree)
     }
     await this.#finishAll()
@@ -175,13 +179,16 @@ class RestoreRun {
   /** Plans all that is to be done, and restores what is files' content meanwhile. */
   async #restoreContent(tree: Id): Promise<void> {
     const { index, backend } = this.#repository
-    const windowPlaces = backend.listsForFree === true ? WINDOW_PLACES : Number.POSITIVE_INFINITY
+    // Who waits is to see how much there is from the beginning on, whether it was counted or not.
+    const mayBegin = backend.listsForFree === true && this.#foretold !== undefined
+    const windowPlaces = mayBegin ? WINDOW_PLACES : Number.POSITIVE_INFINITY
     const jobs = new RestoreJobs(this.#plan, index, windowPlaces)
     const writing = this.#writer().write(jobs)
     // It is waited for below; until then it must not pass for unhandled.
     writing.catch(() => undefined)
     try {
       await this.#planAll(tree, () => jobs.passOn() ?? this.#pause())
+      this.#foretold = undefined
       jobs.complete()
     } catch (error) {
       jobs.fail(error)
@@ -416,7 +423,7 @@ class RestoreRun {
   }
 
   #reportProgress(): void {
-    this.#options.onProgress?.({ ...this.#progress })
+    this.#options.onProgress?.(withTotals(this.#progress, this.#foretold))
   }
 }
 

@@ -186,7 +186,8 @@ describe('a restore in several windows', () => {
     name: string,
     options: Partial<Parameters<typeof restore>[1]> = {},
   ): ReturnType<typeof restore> =>
-    restore(repository, { snapshot: `latest:${work}/source`, target: join(work, name), ...options })
+    restore(repository, { snapshot: 'latest', target: join(work, name), ...options })
+  const restored = (name: string, ...path: string[]): string => join(work, name, work, 'source', ...path)
 
   it('makes all files, and reads packs while it walks', async () => {
     const read = vi.spyOn(repository, 'readPackParts')
@@ -198,14 +199,37 @@ describe('a restore in several windows', () => {
     for (const spy of [read, load]) spy.mockRestore()
     expect([result.errorCount, result.filesVerified]).toEqual([0, FILES])
     for (let i = 0; i < FILES; i += 97)
-      expect(readFileSync(join(work, 'target', `folder-${i >> 9}`, `file-${i}`), 'utf8')).toBe(contentOf(i))
+      expect(readFileSync(restored('target', `folder-${i >> 9}`, `file-${i}`), 'utf8')).toBe(contentOf(i))
+  })
+
+  it('tells from the beginning on how much there is', async () => {
+    const totals = new Set<string>()
+    const { filesTotal, bytesTotal } = await run('told', {
+      onProgress: (progress) => totals.add(`${progress.filesTotal} ${progress.bytesTotal}`),
+    })
+    expect([...totals]).toEqual([`${filesTotal} ${bytesTotal}`])
+  })
+
+  it.each([
+    ['something is left out', { excludes: ['file-1'] }],
+    ['only a folder of it is restored', { snapshot: 'SUBFOLDER' }],
+    ['files that are newer stay', { overwrite: 'if-newer' }],
+  ] as const)('is one of a single window where %s', async (why, options) => {
+    const snapshot = 'snapshot' in options ? `latest:${work}/source` : 'latest'
+    const read = vi.spyOn(repository, 'readPackParts')
+    const load = vi.spyOn(repository, 'loadTree')
+    await run(`single ${why}`, { ...options, snapshot })
+    expect(Math.min(...read.mock.invocationCallOrder)).toBeGreaterThan(
+      Math.max(...load.mock.invocationCallOrder),
+    )
+    for (const spy of [read, load]) spy.mockRestore()
   })
 
   it('that is aborted when the first are there ends with that', async () => {
     const controller = new AbortController()
     const result = run('aborted', { signal: controller.signal, onItem: () => controller.abort() })
     await expect(result).rejects.toThrow('aborted')
-    expect(readdirSync(join(work, 'aborted')).length).toBeLessThan(FILES >> 9)
+    expect(readdirSync(restored('aborted')).length).toBeLessThan(FILES >> 9)
   })
 
   it.each(['walk', 'writer'])('fails with what its %s fails with', async (where) => {
@@ -223,6 +247,6 @@ describe('a restore in several windows', () => {
     // Nobody writes any more.
     expect(write.mock.settledResults.map(({ type }) => type)).toEqual(['rejected'])
     for (const spy of [...spies, write]) spy.mockRestore()
-    expect(readdirSync(join(work, `failed-${where}`)).length).toBeLessThan(FILES >> 9)
+    expect(readdirSync(restored(`failed-${where}`)).length).toBeLessThan(FILES >> 9)
   })
 })
