@@ -275,6 +275,8 @@ class HeldLock implements Lock {
     this.#id = id
     this.#onAbort = () => this.#controller.abort(options.signal?.reason)
     options.signal?.addEventListener('abort', this.#onAbort, { once: true })
+    // It may have fired while the lock was being written: then nobody is told any more.
+    if (options.signal?.aborted === true) this.#onAbort()
     this.#timer = setInterval(() => this.#watch(), WATCH_MS)
     this.#timer.unref()
     this.settled = this.#settle()

@@ -151,6 +151,19 @@ describe('locks', () => {
     await lock.release()
   })
 
+  it('tells who works under it of a signal that fired while it was being written', async () => {
+    const controller = new AbortController()
+    const write = backend.write.bind(backend)
+    backend.write = async (...args) => {
+      await write(...args)
+      controller.abort()
+    }
+    const lock = await repository.lock(false, controller.signal, true)
+    held.push(lock)
+    expect(lock.signal.aborted).toBe(true)
+    await expect(lock.settled).rejects.toThrow(AbortedError)
+  })
+
   it('stops waiting when aborted and leaves no lock', async () => {
     await plant(lockFile({ exclusive: true }))
     const waiting = await Repository.open(backend, { password: TEST_PASSWORD, retryLockMs: 60_000 })
