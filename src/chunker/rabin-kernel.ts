@@ -4,15 +4,12 @@ import { createPlainScanner, ROOM_BYTES, type CutScanner, type ScannerFactory } 
 import { WINDOW_SIZE, type RabinTables } from './rabin-tables.ts'
 
 interface Kernel {
-  readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number }
+  readonly memory: { readonly buffer: ArrayBuffer }
   readonly TABLES: { readonly value: number }
   readonly INPUT: { readonly value: number }
   scan(start: number, length: number): number
 }
 
-const PAGE_BYTES = 65_536
-/** What the kernel looks at behind its input, at most. */
-const READ_PAST_BYTES = 256
 /** Bytes of a digest as the kernel keeps it: 53 bits, moved up by three. */
 const DIGEST_BYTES = 7
 const DIGEST_MASK = (1n << 53n) - 1n
@@ -31,7 +28,7 @@ export function createScanner(tables: RabinTables): CutScanner {
  */
 export function kernelScannerFactory(build: string): ScannerFactory | undefined {
   const kernel = load<Kernel>(build)
-  if (kernel === undefined || !hasRoom(kernel)) return undefined
+  if (kernel === undefined) return undefined
   const end = kernel.INPUT.value + WINDOW_SIZE + ROOM_BYTES
   const memory = new Uint8Array(kernel.memory.buffer)
   const input = memory.subarray(kernel.INPUT.value, end)
@@ -46,17 +43,6 @@ export function kernelScannerFactory(build: string): ScannerFactory | undefined 
         return kernel.scan(start, length) || -1
       },
     }
-  }
-}
-
-/** Gets it the memory it needs, which a limit may forbid. */
-function hasRoom({ memory, INPUT }: Kernel): boolean {
-  const missing = INPUT.value + WINDOW_SIZE + ROOM_BYTES + READ_PAST_BYTES - memory.buffer.byteLength
-  try {
-    if (missing > 0) memory.grow(Math.ceil(missing / PAGE_BYTES))
-    return true
-  } catch {
-    return false
   }
 }
 

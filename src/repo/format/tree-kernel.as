@@ -6,6 +6,8 @@
  *     {"name":"a","type":"file","mode":420,"mtime":"…", … ,"content":["…"]},{"name":"b","type":"dir", … ,"subtree":"…"},{…
  */
 
+import { readId } from './hex-simd'
+
 /** No more than these fit into the input. */
 const MAX_NODES: usize = 1024
 const MAX_IDS: usize = 2048
@@ -28,8 +30,6 @@ export const IDS: usize = SIZES + MAX_NODES * 8
 export const INPUT: usize = IDS + MAX_IDS * 32
 /** Nothing looks further ahead than this. */
 const GUARD: usize = 512
-/** Up to here memory is used. */
-export const END: usize = INPUT + 131072 + GUARD
 
 /** How many nodes the last call found. */
 export let nodes: u32 = 0
@@ -249,7 +249,7 @@ function readTail(at: usize, type: u32): usize {
     at += 4
     if (type == DIR_TYPE) {
       if (load<u8>(at) != COMMA || load<u64>(at + 1) != SUBTREE_KEY) return 0
-      if ((load<u32>(at + 9) & 0xffffff) != QUOTE_COLON_QUOTE || !readId(at + 12)) return 0
+      if ((load<u32>(at + 9) & 0xffffff) != QUOTE_COLON_QUOTE || !readNextId(at + 12)) return 0
       at += 12 + ID_DIGITS
       if (load<u8>(at) != QUOTE) return 0
       at++
@@ -264,7 +264,7 @@ function readContent(at: usize): usize {
   if (load<u16>(at) != OPEN_BRACKET_QUOTE) return 0
   at += 2
   while (true) {
-    if (!readId(at)) return 0
+    if (!readNextId(at)) return 0
     at += ID_DIGITS
     const after = load<u16>(at)
     if (after == QUOTE_CLOSE_BRACKET) return at + 2
@@ -460,38 +460,8 @@ function daysOf(year: u32, month: u32): u32 {
 }
 
 /** Reads 64 hexadecimal digits in lower case to the next ID; false where there is anything else. */
-function readId(start: usize): bool {
-  const target = IDS + ((<usize>ids) << 5)
-  const a = v128.load(start)
-  const b = v128.load(start, 16)
-  const c = v128.load(start, 32)
-  const d = v128.load(start, 48)
-  const good = v128.and(v128.and(areDigits(a), areDigits(b)), v128.and(areDigits(c), areDigits(d)))
-  if (!i8x16.all_true(good)) return false
-  v128.store(target, i8x16.narrow_i16x8_u(pairs(a), pairs(b)))
-  v128.store(target, i8x16.narrow_i16x8_u(pairs(c), pairs(d)), 16)
+function readNextId(start: usize): bool {
+  if (!readId(start, IDS + ((<usize>ids) << 5))) return false
   ids++
   return true
-}
-
-// @ts-ignore: a decorator of AssemblyScript
-@inline
-function areDecimal(text: v128): v128 {
-  return i8x16.lt_u(i8x16.sub(text, i8x16.splat(0x30)), i8x16.splat(10))
-}
-
-// @ts-ignore: a decorator of AssemblyScript
-@inline
-function areDigits(text: v128): v128 {
-  return v128.or(areDecimal(text), i8x16.lt_u(i8x16.sub(text, i8x16.splat(0x61)), i8x16.splat(6)))
-}
-
-/** The bytes that pairs of digits stand for, each in 16 bits. */
-// @ts-ignore: a decorator of AssemblyScript
-@inline
-function pairs(text: v128): v128 {
-  const letters = v128.andnot(i8x16.splat(0x61 - 10 - 0x30), areDecimal(text))
-  const values = i8x16.sub(i8x16.sub(text, i8x16.splat(0x30)), letters)
-  const high = v128.and(i16x8.shl(values, 4), i16x8.splat(0xf0))
-  return v128.or(high, i16x8.shr_u(values, 8))
 }

@@ -31,15 +31,14 @@ export interface NodeReader {
   read(bytes: Uint8Array, position: number, windowBytes: number): number
 }
 
-interface Kernel extends Readonly<Record<Place | 'END', { readonly value: number }>> {
-  readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number }
+interface Kernel extends Readonly<Record<Place, { readonly value: number }>> {
+  readonly memory: { readonly buffer: ArrayBuffer }
   readonly nodes: { readonly value: number }
   scan(length: number): number
 }
 
 type Place = 'ENDS' | 'TAILS' | 'NAME_LENGTHS' | 'TYPES' | 'ID_COUNTS' | 'SIZES' | 'IDS' | 'INPUT'
 
-const PAGE_BYTES = 65_536
 /** As many as the kernel reads at once. */
 const NODES_MAX = 1024
 const IDS_MAX = 2048
@@ -58,7 +57,6 @@ export function createNodeReader(): NodeReader | undefined {
 function loadNodeReader(): NodeReader | undefined {
   const kernel = load<Kernel>(SIMD)
   if (kernel === undefined) return undefined
-  kernel.memory.grow(Math.ceil((kernel.END.value - kernel.memory.buffer.byteLength) / PAGE_BYTES))
   const { buffer } = kernel.memory
   const memory = new Uint8Array(buffer)
   const numbers = (place: Place): Uint32Array => new Uint32Array(buffer, kernel[place].value, NODES_MAX)
