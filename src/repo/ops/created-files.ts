@@ -20,7 +20,7 @@ export interface CreatedFilesOutcome {
 interface OpenFile {
   readonly file: NewFile
   /** Zeros need not be written. */
-  readonly isZeroed: boolean
+  isZeroed: boolean
   missing: number
 }
 
@@ -85,12 +85,10 @@ export class CreatedFiles {
       this.#undone.add(number)
       return undefined
     }
-    const missing = this.#files.placeCounts[number] ?? 0
+    const open = { file, isZeroed: false, missing: this.#files.placeCounts[number] ?? 0 }
     // It is taken away where the rest fails.
-    this.#open.set(number, { file, isZeroed: false, missing })
-    const isZeroed = fillWithZeros(file.fd, this.#files.sizes[number] ?? 0, this.#sparse)
-    const open = { file, isZeroed, missing }
     this.#open.set(number, open)
+    open.isZeroed = fillWithZeros(file.fd, this.#files.sizes[number] ?? 0, this.#sparse)
     return open
   }
 

@@ -11,9 +11,14 @@ export interface FolderListing {
   readonly areFiles: Uint8Array
 }
 
-/** A listing that says no more than names, which are in order. */
-export function listingOf(names: readonly string[]): FolderListing {
+/** A listing that says no more than names, which are in order; some may come twice. */
+export function listingOf(ordered: readonly string[]): FolderListing {
+  const names = eachOnce(ordered)
   return { names, areFiles: new Uint8Array(names.length) }
+}
+
+function eachOnce(ordered: readonly string[]): readonly string[] {
+  return ordered.filter((name, i) => i === 0 || name !== ordered[i - 1])
 }
 
 export function sliceListing(listing: FolderListing, start: number, end?: number): FolderListing {
@@ -43,7 +48,7 @@ export function readListing(read: (target: Uint8Array) => number): FolderListing
   const { others, isAscii } = entries
   // V8's own comparison is faster than ours, and of ASCII the same.
   const sorted = isAscii ? entries.names.toSorted() : entries.names.toSorted(compareRawNames)
-  const names = sorted.filter((name, i) => i === 0 || name !== sorted[i - 1])
+  const names = eachOnce(sorted)
   const areFiles = new Uint8Array(names.length).fill(1)
   if (others.size > 0) for (const [i, name] of names.entries()) if (others.has(name)) areFiles[i] = 0
   return { names, areFiles }

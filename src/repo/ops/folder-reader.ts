@@ -106,7 +106,7 @@ export class FolderEntries {
     const names = source.listNames(fd === undefined ? path : `${OPEN_FILES}/${fd}`)
     // Listing by path follows symlinks.
     if (fd === undefined && source.lstat(path).kind !== 'dir') return undefined
-    return listingOf(names.filter((name, i) => i === 0 || name !== names[i - 1]))
+    return listingOf(names)
   }
 
   /** Undefined for what is left out of the backup. @throws what the system says */

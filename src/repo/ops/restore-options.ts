@@ -72,6 +72,12 @@ export function checkOptions(options: RestoreOptions): void {
   }
 }
 
+/** Whether anything of a snapshot is left out. */
+export function isSelective(options: SelectOptions): boolean {
+  const { includes, insensitiveIncludes, excludes, insensitiveExcludes } = options
+  return has(includes, insensitiveIncludes, excludes, insensitiveExcludes)
+}
+
 function has(...lists: readonly (readonly string[] | undefined)[]): boolean {
   return lists.some((list) => (list?.length ?? 0) > 0)
 }

@@ -1,6 +1,6 @@
 /** What a restore comes to, where the snapshot says so itself: the walk, which counts, may not be through by then. */
 import type { Snapshot } from '../format/snapshot.ts'
-import type { RestoreOptions, RestoreProgress } from './restore-options.ts'
+import { isSelective, type RestoreOptions, type RestoreProgress } from './restore-options.ts'
 
 export type RestoreTotals = Pick<RestoreProgress, 'filesTotal' | 'bytesTotal'>
 
@@ -14,11 +14,8 @@ export function foretoldTotals(
   subfolder: string | undefined,
   options: RestoreOptions,
 ): RestoreTotals | undefined {
-  const { includes, excludes, insensitiveIncludes, insensitiveExcludes, overwrite = 'always' } = options
-  const isSelective = [includes, excludes, insensitiveIncludes, insensitiveExcludes].some(
-    (patterns) => (patterns?.length ?? 0) > 0,
-  )
-  if (summary === undefined || isSelective || subfolder !== undefined || overwrite !== 'always')
+  const { overwrite = 'always' } = options
+  if (summary === undefined || isSelective(options) || subfolder !== undefined || overwrite !== 'always')
     return undefined
   const { dirsNew, dirsChanged, dirsUnmodified, totalFilesProcessed, totalBytesProcessed } = summary
   return {

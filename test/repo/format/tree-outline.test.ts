@@ -54,6 +54,11 @@ function plainOutline(): TreeOutline {
   return outline
 }
 
+const OUTLINES = [
+  ['with the kernel', new TreeOutline()],
+  ['without', plainOutline()],
+] as const
+
 /** Nodes as backups have them: what the kernel reads. */
 const usualName = fc.oneof(
   fc.stringMatching(/^[A-Za-z0-9 ._@#~+-]{1,40}$/),
@@ -146,10 +151,7 @@ describe('TreeOutline', () => {
     )
   })
 
-  it.each([
-    ['with the kernel', new TreeOutline()],
-    ['without', plainOutline()],
-  ])('says what any nodes say: %s', (_, outline) => {
+  it.each(OUTLINES)('says what any nodes say: %s', (_, outline) => {
     fc.assert(
       fc.property(anyNodes, (nodes) => {
         const bytes = encodeTree(nodes)
@@ -162,10 +164,7 @@ describe('TreeOutline', () => {
     )
   })
 
-  it.each([
-    ['with the kernel', new TreeOutline()],
-    ['without', plainOutline()],
-  ])('says of damaged trees what parseTree says: %s', (_, outline) => {
+  it.each(OUTLINES)('says of damaged trees what parseTree says: %s', (_, outline) => {
     fc.assert(
       fc.property(usualNodes, damages, (nodes, damaged) => {
         const list = [...encodeTree(nodes)]
